@@ -1,0 +1,1 @@
+//! The composition root: builds each part, owns each task, drains.

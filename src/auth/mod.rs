@@ -1,0 +1,1 @@
+//! Who a token or an API key stands for.

@@ -1,0 +1,1 @@
+//! The doors: listeners, TLS, routes, upgrade, server API, pages.

@@ -1,0 +1,1 @@
+//! Who on this node listens to what: topic index, queue, outboxes.

@@ -1,0 +1,29 @@
+//! hubbub: a cluster-aware WebSocket server for chat-like applications.
+//!
+//! Every connection reads one totally ordered log, so what it was sent is a pure
+//! function of that log, and it can be resumed without a gap. Modules are listed
+//! from the words up to the composition root; `ARCHITECTURE.md` has the map.
+
+pub mod clock;
+pub mod lifecycle;
+pub mod model;
+
+pub mod config;
+pub mod metrics;
+pub mod telemetry;
+
+pub mod auth;
+pub mod dialect;
+pub mod limits;
+pub mod ws;
+
+pub mod log;
+pub mod presence;
+
+pub mod hub;
+pub mod node;
+pub mod session;
+
+pub mod http;
+
+pub mod app;

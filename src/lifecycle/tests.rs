@@ -1,0 +1,35 @@
+//! Goal: tasks stop when told, and never outlive their owner.
+//! Method: paused time, so that deadlines are exact.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_ignores_stop_is_aborted_when_grace_ends() {
+    let mut tasks = Tasks::new(CancellationToken::new());
+    tasks.spawn("obedient", |stop| async move { stop.cancelled().await });
+    tasks.spawn("deaf", |_stop| std::future::pending());
+    let started_at = tokio::time::Instant::now();
+    let drained = tasks.drain(Duration::from_secs(10)).await;
+    assert_eq!(drained, Drained::Aborted(1));
+    assert_eq!(started_at.elapsed(), Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_core_task_that_ends_stops_the_node() {
+    let stop = CancellationToken::new();
+    let mut tasks = Tasks::new(stop.clone());
+    tasks.spawn("short", |_stop| std::future::ready(()));
+    stop.cancelled().await;
+    assert_eq!(tasks.drain(Duration::from_secs(1)).await, Drained::Clean);
+}
+
+#[tokio::test]
+async fn a_session_that_panics_is_counted_and_costs_only_itself() {
+    let sessions = Sessions::default();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    sessions.spawn(async { panic!("one session's bug") });
+    sessions.spawn(async move { sender.send(7).unwrap() });
+    assert_eq!(receiver.await.unwrap(), 7);
+    assert_eq!(sessions.drain(Duration::from_secs(5)).await, 0);
+    assert_eq!(sessions.panics(), 1);
+}

@@ -1,0 +1,3 @@
+//! The `hubbub` command.
+
+fn main() {}

@@ -1,0 +1,31 @@
+//! The words of the domain: ids, topics, positions, records.
+//!
+//! Values are parsed once at the edge and never re-checked inside. Nothing here
+//! is serialisable: wire shapes live in the `wire.rs` files of the doors.
+//!
+//! Invariants:
+//! - an [`Id`] matches `^[A-Za-z0-9_.@-]{1,64}$`;
+//! - a [`ConnectionId`] is 26 lower-case letters and digits;
+//! - a [`Record`] never changes after the log gave it a [`Position`].
+//!
+//! Not here: who may see a record (`hub`), where records are kept (`log`).
+
+mod close;
+mod id;
+mod membership;
+mod position;
+mod record;
+mod session;
+mod status;
+mod topic;
+
+pub use close::{CloseCode, CloseRow};
+pub use id::{ConnectionId, Id, IdError, RealmId, SessionId, UserId};
+pub use membership::{Interval, Memberships};
+pub use position::{Generation, Position, Tag};
+pub use record::{
+    Body, Event, RENDERING_SLOTS, Record, Rendering, Renderings, Revocation, RevocationScope,
+};
+pub use session::{Identity, Scope, SessionRecord, UnixSeconds};
+pub use status::{Status, StatusRecord};
+pub use topic::{Topic, TopicError};

@@ -1,0 +1,135 @@
+//! What a log holds.
+//!
+//! A record is an event, or a change of who may see events. Both are in one
+//! order, so a removed user can never receive a later event.
+//!
+//! Invariants: bodies are complete JSON values; a rendering is made once for
+//! each encoding and shared by all connections.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::{ConnectionId, Position, SessionId, Tag, Topic, UserId};
+
+/// How many encodings can keep their rendering inside a record.
+pub const RENDERING_SLOTS: usize = 4;
+
+/// One entry of a realm's log.
+#[derive(Debug)]
+pub struct Record {
+    /// Where it is.
+    pub position: Position,
+    /// The tag of the record before it: two neighbours prove that nothing is missing.
+    pub previous_tag: Tag,
+    /// When the log accepted it, in microseconds since 1970.
+    pub accepted_at_us: u64,
+    /// What it says.
+    pub body: Body,
+    /// Filled on first use by each encoding.
+    pub renderings: Renderings,
+}
+
+/// The cells for the renderings of one record.
+#[derive(Debug, Default)]
+pub struct Renderings([OnceLock<Rendering>; RENDERING_SLOTS]);
+
+/// An event in the form of one encoding, without what differs per connection.
+#[derive(Debug, Clone)]
+pub struct Rendering {
+    /// The payload up to the place of the `seq`.
+    pub payload: Bytes,
+    /// True for a binary frame, false for text.
+    pub binary: bool,
+}
+
+impl Renderings {
+    /// The rendering in `slot`, made by `render` on first use.
+    ///
+    /// Out of range slots render every time: slower, never wrong.
+    pub fn get(&self, slot: usize, render: impl FnOnce() -> Rendering) -> Rendering {
+        match self.0.get(slot) {
+            Some(cell) => cell.get_or_init(render).clone(),
+            None => render(),
+        }
+    }
+}
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Something happened that connections may be told.
+    Event(Event),
+    /// Users became or ceased to be members of a topic.
+    Members {
+        /// A channel, team or workspace.
+        topic: Topic,
+        /// Who joins.
+        add: Vec<UserId>,
+        /// Who leaves.
+        remove: Vec<UserId>,
+    },
+    /// A connection began or ceased to watch the status of users.
+    Watch {
+        /// The connection that watches.
+        connection: ConnectionId,
+        /// Whose status it wants.
+        add: Vec<UserId>,
+        /// Whose status it no longer wants.
+        remove: Vec<UserId>,
+    },
+    /// Tokens ended.
+    Revocation(Revocation),
+    /// An operator closes sockets.
+    Disconnect {
+        /// [`Topic::User`] or [`Topic::Connection`].
+        target: Topic,
+        /// Close code to send.
+        code: u16,
+        /// Close reason to send.
+        reason: Arc<str>,
+    },
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Name on the wire, such as `posted`.
+    pub name: Arc<str>,
+    /// A JSON object, as published.
+    pub data: Bytes,
+    /// Who gets it.
+    pub to: Topic,
+    /// Members who do not get it.
+    pub omit_users: Vec<UserId>,
+    /// A connection that does not get it.
+    pub omit_connection: Option<ConnectionId>,
+    /// Its body is not kept: a replay sends a no-op in its place.
+    pub ephemeral: bool,
+    /// `data` is raw bytes for a binary frame, not JSON (plain rooms only).
+    pub binary: bool,
+    /// The id that the publisher gave it, or a made one.
+    pub id: Arc<str>,
+    /// Who caused it, when a user did.
+    pub sender: Option<Arc<str>>,
+}
+
+/// The end of tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whose tokens.
+    pub scope: RevocationScope,
+    /// Tokens issued before this moment end, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// Whose tokens a revocation ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevocationScope {
+    /// Those of one user, issued before the moment.
+    User(UserId),
+    /// Those of one login session, for good.
+    Session(SessionId),
+    /// Everybody's, issued before the moment.
+    Everyone,
+}

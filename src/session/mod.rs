@@ -1,0 +1,1 @@
+//! One connected client: reader, heartbeat, authentication, resume.

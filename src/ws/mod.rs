@@ -1,0 +1,1 @@
+//! The WebSocket layer: handshake, frames, whole messages, caps, close codes.

@@ -1,0 +1,1 @@
+//! The promises of the server, one file each, in one binary.
