@@ -11,6 +11,7 @@
 //! Not here: who may see a record (`hub`), where records are kept (`log`).
 
 mod close;
+mod encoding;
 mod id;
 mod membership;
 mod position;
@@ -20,6 +21,7 @@ mod status;
 mod topic;
 
 pub use close::{CloseCode, CloseRow};
+pub use encoding::{Encoding, Tail};
 pub use id::{ConnectionId, Id, IdError, RealmId, SessionId, UserId};
 pub use membership::{Interval, Memberships};
 pub use position::{Generation, Position, Tag};

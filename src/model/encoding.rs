@@ -1,0 +1,33 @@
+//! How records become frames: a table of pure functions that a dialect fills in.
+//!
+//! The hub sends records without knowing dialects: it asks the encoding for the
+//! shared rendering and adds what differs per connection, the `seq`, at the end.
+//!
+//! Invariants: encodings with different output have different slots; a rendering
+//! depends on the record alone.
+
+use super::{Record, Rendering};
+
+/// One way to write records on a socket.
+#[derive(Debug)]
+pub struct Encoding {
+    /// Which cell of a record keeps its rendering.
+    pub slot: usize,
+    /// Name of the dialect, for metrics.
+    pub name: &'static str,
+    /// Writes an event's shared part.
+    pub render: fn(&Record) -> Rendering,
+    /// What follows the shared part.
+    pub tail: Tail,
+    /// The shared part of a withheld event.
+    pub noop: &'static [u8],
+}
+
+/// What follows the shared part of a frame's payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// `,"seq":N}`: the shared part is a JSON object without its closing brace.
+    Seq,
+    /// Nothing: the connection has no numbering, and withheld events are not sent.
+    None,
+}
