@@ -16,6 +16,7 @@ mod id;
 mod membership;
 mod position;
 mod record;
+mod revocation;
 mod session;
 mod status;
 mod topic;
@@ -28,6 +29,7 @@ pub use position::{Generation, Position, Tag};
 pub use record::{
     Body, Event, RENDERING_SLOTS, Record, Rendering, Renderings, Revocation, RevocationScope,
 };
+pub use revocation::Revocations;
 pub use session::{Identity, Scope, SessionRecord, UnixSeconds};
 pub use status::{Status, StatusRecord};
 pub use topic::{Topic, TopicError};
