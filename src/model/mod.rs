@@ -29,5 +29,5 @@ pub use record::{
     Body, Event, RENDERING_SLOTS, Record, Rendering, Renderings, Revocation, RevocationScope,
 };
 pub use session::{Identity, Scope, SessionRecord, UnixSeconds};
-pub use status::{Status, StatusRecord};
+pub use status::{ManualStatus, Status, StatusRecord};
 pub use topic::{Topic, TopicError};
