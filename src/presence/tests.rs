@@ -101,6 +101,25 @@ proptest! {
     }
 }
 
+/// Goal: each time in the rules ends in the millisecond in which it is over.
+#[test]
+fn the_edges_of_time_are_exact() {
+    let there = Sighting { active_at_ms: 7, dropped_at_ms: None };
+    let lost = Sighting { active_at_ms: 7, dropped_at_ms: Some(9) };
+    let dnd = Choice::DndUntil(3, Before::Ooo);
+    let check = |device: Sighting, choice, now_ms: u64, expected| {
+        let overlay = Overlay { choice, ..Overlay::NONE };
+        let derived = merge::status([device].into_iter(), overlay, now_ms, RULES);
+        assert_eq!((derived.status, derived.holds_until_ms), expected, "at {now_ms}");
+    };
+    check(there, Choice::Devices, 20_006, (Status::Online, 20_007));
+    check(there, Choice::Devices, 20_007, (Status::Away, u64::MAX));
+    check(lost, Choice::Devices, 5_008, (Status::Online, 5_009));
+    check(lost, Choice::Devices, 5_009, (Status::Offline, u64::MAX));
+    check(there, dnd, 2_999, (Status::Dnd, 3_000));
+    check(there, dnd, 3_000, (Status::Ooo, u64::MAX));
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Connect(u8),
