@@ -1,1 +1,3 @@
 //! The promises of the server, one file each, in one binary.
+
+mod tidy;
