@@ -41,6 +41,7 @@ pub(super) struct Gate {
     /// How many of the waiting bytes were searched for the end of the head.
     scanned: usize,
     refused: Option<Refusal>,
+    has_passed: bool,
 }
 
 /// What the next byte is.
@@ -65,12 +66,18 @@ impl Gate {
             approved: 0,
             scanned: 0,
             refused: None,
+            has_passed: false,
         }
     }
 
     /// Why the head that came last was refused.
     pub(super) fn refused(&self) -> Option<Refusal> {
         self.refused
+    }
+
+    /// True when at least one head was good.
+    pub(super) fn has_passed(&self) -> bool {
+        self.has_passed
     }
 
     /// True when a head has begun and not ended.
@@ -108,6 +115,7 @@ impl Gate {
                     Framing::Length(length) => Expects::Body(length),
                     Framing::Chunked | Framing::Upgrade => Expects::Rest,
                 };
+                self.has_passed = true;
                 self.scanned = 0;
                 self.approved = end;
             }

@@ -12,6 +12,8 @@
 #[cfg(test)]
 mod tests;
 
+use crate::config::Limits;
+
 /// The caps of a head.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HeadLimits {
@@ -21,6 +23,12 @@ pub(super) struct HeadLimits {
     pub(super) headers: usize,
     /// Bytes of the request target.
     pub(super) url_bytes: usize,
+}
+
+impl HeadLimits {
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self { bytes: limits.head_bytes, headers: limits.headers, url_bytes: limits.url_bytes }
+    }
 }
 
 /// Where the request ends.
@@ -51,7 +59,7 @@ const fn refusal(status: u16, reason: &'static str, text: &'static str) -> Refus
 
 /// The head did not arrive in time.
 pub(super) const TIMED_OUT: Refusal = refusal(408, "head_timeout", "the request took too long");
-const MALFORMED: Refusal = refusal(400, "malformed", "the request is malformed");
+pub(super) const MALFORMED: Refusal = refusal(400, "malformed", "the request is malformed");
 const HOST: Refusal = refusal(400, "malformed", "a request needs exactly one valid Host");
 const LENGTH: Refusal = refusal(400, "malformed", "the length of the body is ambiguous");
 const BODY: Refusal = refusal(400, "malformed", "an upgrade has no body");
