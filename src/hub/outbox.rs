@@ -13,10 +13,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::delivery::{Class, Deliveries};
+use bytes::Bytes;
+
+use super::deliveries::Deliveries;
 use crate::{
+    metrics::Class,
     model::{Body, Encoding, Record, Tail},
-    ws::frame::{Opcode, put_head},
+    ws::frame::{Kind, head},
 };
 
 /// Bytes of one write, at most, unless a single frame is longer.
@@ -56,7 +59,7 @@ enum Item {
     /// The number of a withheld event.
     Noop { seq: u64 },
     /// A complete frame: a reply, a hello, a control frame.
-    Frame(Box<[u8]>),
+    Frame(Bytes),
 }
 
 /// The queue in front of one socket.
@@ -128,7 +131,7 @@ impl Outbox {
     /// Queues a complete frame that has no number.
     ///
     /// Returns false when it does not fit: replies share the bounds of events.
-    pub fn push_frame(&mut self, frame: Box<[u8]>, limits: OutboxLimits) -> bool {
+    pub fn push_frame(&mut self, frame: Bytes, limits: OutboxLimits) -> bool {
         if self.closed {
             return true;
         }
@@ -144,7 +147,7 @@ impl Outbox {
     }
 
     /// Queues the last frame. Nothing enters after it.
-    pub fn close(&mut self, frame: Box<[u8]>) {
+    pub fn close(&mut self, frame: Bytes) {
         if !self.closed {
             self.bytes += frame.len();
             self.events += 1;
@@ -156,7 +159,7 @@ impl Outbox {
     /// Drops what was not yet encoded, and queues the last frame.
     ///
     /// A frame that the socket took in part stays, so that the stream stays whole.
-    pub fn abandon(&mut self, frame: Box<[u8]>) {
+    pub fn abandon(&mut self, frame: Bytes) {
         if !self.closed {
             self.items.clear();
             self.events = 0;
@@ -213,15 +216,15 @@ impl Outbox {
                     let shared = encoding.shared(&record);
                     self.bytes =
                         self.bytes.saturating_sub(shared.payload.len() + FRAME_OVERHEAD_BYTES);
-                    let opcode = if shared.binary { Opcode::Binary } else { Opcode::Text };
-                    put_frame(scratch, opcode, &shared.payload, encoding.tail, seq);
+                    let kind = if shared.binary { Kind::Binary } else { Kind::Text };
+                    put_frame(scratch, kind, &shared.payload, encoding.tail, seq);
                     deliveries.count(class(&record), record.accepted_at_us);
                 }
                 Item::Noop { seq } => {
                     self.bytes =
                         self.bytes.saturating_sub(encoding.noop.len() + FRAME_OVERHEAD_BYTES);
                     self.lazy_noops -= 1;
-                    put_frame(scratch, Opcode::Text, encoding.noop, encoding.tail, seq);
+                    put_frame(scratch, Kind::Text, encoding.noop, encoding.tail, seq);
                     deliveries.count(Class::Noop, 0);
                 }
                 Item::Frame(frame) => {
@@ -263,17 +266,18 @@ fn class(record: &Record) -> Class {
 }
 
 /// Appends one whole frame to `out`.
-fn put_frame(out: &mut Vec<u8>, opcode: Opcode, shared: &[u8], tail: Tail, seq: u64) {
+fn put_frame(out: &mut Vec<u8>, kind: Kind, shared: &[u8], tail: Tail, seq: u64) {
     match tail {
         Tail::None => {
-            put_head(out, opcode, shared.len());
+            out.extend_from_slice(&head(kind, shared.len()));
             out.extend_from_slice(shared);
         }
         Tail::Seq => {
             let mut digits = [0; 20];
             let digits = decimal(seq, &mut digits);
             let key = br#","seq":"#;
-            put_head(out, opcode, shared.len() + key.len() + digits.len() + 1);
+            let length = shared.len() + key.len() + digits.len() + 1;
+            out.extend_from_slice(&head(kind, length));
             out.extend_from_slice(shared);
             out.extend_from_slice(key);
             out.extend_from_slice(digits);
