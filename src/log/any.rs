@@ -8,7 +8,9 @@ use super::{
     AppendError, Appended, Checkpoint, Claim, Draft, LogError, MemoryLog, Opening, RealmLog,
     Snapshot, Tail,
 };
-use crate::model::{ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic, UserId};
+use crate::model::{
+    ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic, UserId,
+};
 
 /// One of the backends. Cloning shares it.
 #[derive(Debug, Clone)]

@@ -35,7 +35,7 @@ use crate::{
     clock::Clock,
     hub::{Command, Hub, HubHandle, Realm, Ring},
     lifecycle::Tasks,
-    log::{AnyLog, LogError, RealmLog as _},
+    log::{AnyLog, LogError},
     metrics::Metrics,
     model::{RealmId, UserId},
     presence::{AnyPresence, Transition},
@@ -222,4 +222,3 @@ impl Node {
         }
     }
 }
-

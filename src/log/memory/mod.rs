@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    model::{ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic, UserId},
+    model::{
+        ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
+        UserId,
+    },
 };
 
 /// Records that may wait in front of one tail; more make the publisher wait.
