@@ -1,1 +1,3 @@
 //! The doors: listeners, TLS, routes, upgrade, server API, pages.
+
+pub mod demo;
