@@ -288,7 +288,7 @@ await test("demo: a cut connection resumes as the same connection", () => losing
     await shows(bob, `over the cut ${round}`);
     await Promise.all([alice, bob].map(connected));
     same(await Promise.all([alice, bob].map((page) => page.locator("#fact-id").textContent())), ids, "connection ids");
-    same(await bob.locator("#fact-began").textContent(), "resumed", "bob's connection");
+    same(await bob.locator("#fact-socket").textContent(), "resumed", "bob's connection");
   }
 }));
 

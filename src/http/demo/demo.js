@@ -286,7 +286,7 @@ class Visit {
     $("fact-id").textContent = socket.connectionId;
     $("fact-id").title = socket.connectionId;
     $("fact-seq").textContent = String(socket.nextSeq);
-    $("fact-began").textContent = socket.resumed ? "resumed" : "fresh";
+    $("fact-socket").textContent = socket.resumed ? "resumed" : "fresh";
   }
 
   end() {
