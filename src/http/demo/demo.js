@@ -41,6 +41,7 @@ class Visit {
     this.unread = new Map();
     this.typists = new Map();
     this.lastTyping = 0;
+    this.typingTimer = 0;
     this.lastActive = 0;
     this.outbox = new Outbox({
       key: `hubbub.outbox.user.${user}`,
@@ -161,6 +162,7 @@ class Visit {
   // Channels
 
   open(channel) {
+    clearTimeout(this.typingTimer);
     this.channel = channel;
     this.unread.delete(channel);
     this.client.request("presence", { channel_id: channel });
@@ -195,10 +197,17 @@ class Visit {
 
   // Typing
 
-  wrote() {
-    const now = Date.now();
-    if (now - this.lastTyping < TYPING_EVERY_MS) return;
-    if (this.client.request("user_typing", { channel_id: this.channel, parent_id: "" })) this.lastTyping = now;
+  wrote(text) {
+    clearTimeout(this.typingTimer);
+    if (text === "") return;
+    const wait = this.lastTyping + TYPING_EVERY_MS - Date.now();
+    if (wait > 0) {
+      // Who goes on after a message is typing as well, as soon as it may be said again.
+      this.typingTimer = setTimeout(() => this.wrote(text), wait);
+      return;
+    }
+    const sent = this.client.request("user_typing", { channel_id: this.channel, parent_id: "" });
+    if (sent) this.lastTyping = Date.now();
   }
 
   typing(user, channel) {
@@ -277,12 +286,13 @@ class Visit {
     $("fact-id").textContent = socket.connectionId;
     $("fact-id").title = socket.connectionId;
     $("fact-seq").textContent = String(socket.nextSeq);
-    $("fact-began").textContent = socket.resumed ? "resumed" : "fresh";
+    $("fact-socket").textContent = socket.resumed ? "resumed" : "fresh";
   }
 
   end() {
     this.client.stop();
     this.outbox.stop();
+    clearTimeout(this.typingTimer);
     this.typists.forEach((timer) => clearTimeout(timer));
   }
 }
@@ -359,9 +369,7 @@ composer({
     if (taken) log.toEnd();
     return taken;
   },
-  onInput: (text) => {
-    if (text !== "") visit.wrote();
-  },
+  onInput: (text) => visit.wrote(text),
 });
 
 const before = remembered();

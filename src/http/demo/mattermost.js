@@ -2,23 +2,38 @@
 // requests with their replies, the ping that notices a dead way.
 //
 // Invariants: the cookie with the token exists only while a handshake is under
-// way; whoever the cookie named, the challenge that follows decides who one is.
+// way, and for no other address; tabs shake hands one after the other, so each
+// with its own cookie; where that fails, the challenge decides who one is.
 
 import { ResumingSocket, socketUrl } from "./socket.js";
 
 const PING_EVERY_MS = 30_000;
 const COOKIE = "MMAUTHTOKEN";
+const TURN_WITHIN_MS = 5_000;
 const ROOT = new URL("../", document.baseURI);
+const SOCKET_PATH = new URL("api/v4/websocket", ROOT).pathname;
 
 // A browser can set no header on a WebSocket, and a connection that
 // authenticates by its first message is too late to resume: hence the cookie.
 function setCookie(token) {
   const secure = location.protocol === "https:" ? "; secure" : "";
-  document.cookie = `${COOKIE}=${token}; path=${ROOT.pathname}; samesite=strict${secure}`;
+  document.cookie = `${COOKIE}=${token}; path=${SOCKET_PATH}; samesite=strict${secure}`;
 }
 
 function clearCookie() {
-  document.cookie = `${COOKIE}=; path=${ROOT.pathname}; samesite=strict; max-age=0`;
+  document.cookie = `${COOKIE}=; path=${SOCKET_PATH}; samesite=strict; max-age=0`;
+}
+
+/** One tab at a time; without locks (plain http from afar) or in a long queue just so. */
+async function takeTurn(dial) {
+  if (navigator.locks === undefined) return dial();
+  const signal = AbortSignal.timeout(TURN_WITHIN_MS);
+  try {
+    return await navigator.locks.request("hubbub.handshake", { signal }, dial);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return dial();
+  }
 }
 
 /**
@@ -55,6 +70,7 @@ export class Client {
         answer?.(reply);
       },
       isFinal: page.isFinal,
+      gate: takeTurn,
     });
   }
 

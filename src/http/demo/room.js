@@ -35,9 +35,13 @@ function roomOfHash() {
   return new URLSearchParams(location.hash.slice(1)).get("room") ?? "";
 }
 
-/** The size of what goes over the wire for this text. */
-function frameBytes(text) {
-  return bytes.encode(JSON.stringify({ id: "x".repeat(24), text })).length;
+function sizeOf(text) {
+  return bytes.encode(text).length;
+}
+
+/** Only the pair is unique: everybody chooses ids for their own messages. */
+function keyOf(message) {
+  return `${message.user}/${message.id}`;
 }
 
 /** One stay in one room: a socket, an outbox, and who one is there. */
@@ -87,7 +91,7 @@ class Visit {
     this.me = hello.user;
     $("who").textContent = hello.user;
     // Where nothing of the history is known, something in between may be unknown, too.
-    const known = log.isEmpty || hello.history.some((message) => log.has(message.id));
+    const known = log.isEmpty || hello.history.some((message) => log.has(keyOf(message)));
     if (!first && !known) {
       log.note("This is a new connection: messages may be missing before this line.");
     }
@@ -101,9 +105,11 @@ class Visit {
   }
 
   show(message) {
-    log.add({ ...message, own: message.user === this.me });
+    const own = message.user === this.me;
+    const text = message.text ?? "(something that is not text)";
+    log.add({ ...message, id: keyOf(message), text, own });
     $("empty").hidden = true;
-    this.outbox.confirm(message.id);
+    if (own) this.outbox.confirm(message.id);
   }
 
   end() {
@@ -172,7 +178,7 @@ composer({
   form: $("composer"),
   field: $("text"),
   onSend: (text) => {
-    if (frameBytes(text) > MOST_BYTES) {
+    if (sizeOf(text) > MOST_BYTES) {
       $("text").focus();
       return false;
     }
@@ -184,7 +190,7 @@ composer({
     return false;
   },
   onInput: (text) => {
-    const left = MOST_BYTES - frameBytes(text);
+    const left = MOST_BYTES - sizeOf(text);
     const near = left < WARN_BELOW_BYTES;
     $("count").textContent = left < 0 ? `${-left} bytes too long` : near ? `${left} bytes left` : "";
     $("count").classList.toggle("bad", left < 0);

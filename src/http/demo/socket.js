@@ -55,6 +55,8 @@ export function socketUrl(path, parameters) {
  * - `onEvent(message)`: an event with its `seq`.
  * - `onReply(message)`: what has no `seq`.
  * - `isFinal(code)`: optional; whether to give up after that close code.
+ * - `gate(dial)`: optional; calls `dial` when a handshake may begin; what `dial` returns
+ *   resolves when the handshake is over.
  */
 export class ResumingSocket {
   #page;
@@ -63,6 +65,7 @@ export class ResumingSocket {
   #stableTimer = 0;
   #attempt = 0;
   #wanted = false;
+  #turn = 0;
   #hadHello = false;
   #wake = () => this.#retryNow();
   #visible = () => {
@@ -118,10 +121,17 @@ export class ResumingSocket {
 
   #connect() {
     this.#clearTimers();
+    this.#turn += 1;
+    const turn = this.#turn;
+    this.#page.onState({ name: "connecting", attempt: this.#attempt });
+    const gate = this.#page.gate ?? ((dial) => dial());
+    gate(() => (this.#wanted && turn === this.#turn ? this.#dial() : undefined));
+  }
+
+  #dial() {
     const resume = this.connectionId === ""
       ? null
       : { connection_id: this.connectionId, sequence_number: String(this.nextSeq) };
-    this.#page.onState({ name: "connecting", attempt: this.#attempt });
     const socket = new WebSocket(this.#page.address(resume), this.#page.protocols);
     this.#socket = socket;
     const current = () => this.#socket === socket;
@@ -146,6 +156,10 @@ export class ResumingSocket {
       if (!current()) return;
       this.#socket = null;
       this.#lost(close.code, close.reason);
+    });
+    return new Promise((over) => {
+      socket.addEventListener("open", over);
+      socket.addEventListener("close", over);
     });
   }
 
@@ -191,6 +205,7 @@ export class ResumingSocket {
       this.#page.onState({ name: "stopped", code, reason: text });
       return;
     }
+    this.#turn += 1;
     this.#attempt += 1;
     const delay = backoffDelay(this.#attempt, code);
     this.#timer = setTimeout(() => this.#connect(), delay);
