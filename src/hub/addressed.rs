@@ -112,10 +112,8 @@ impl Reader {
                     self.watches.close(&Topic::Status(user.clone()), offset);
                 }
             }
-            Body::Watch { .. }
-            | Body::Event(_)
-            | Body::Revocation(_)
-            | Body::Disconnect { .. } => {}
+            Body::Watch { .. } | Body::Event(_) | Body::Revocation(_) | Body::Disconnect { .. } => {
+            }
         }
     }
 

@@ -186,9 +186,8 @@ impl Shard {
             attach.link.send(hello, scratch, deliveries);
         }
         let key = self.insert(attach, &walk, cursor);
-        let is_ended = |revocation| {
-            self.connections.get(key).is_some_and(|one| one.is_ended_by(revocation))
-        };
+        let is_ended =
+            |revocation| self.connections.get(key).is_some_and(|one| one.is_ended_by(revocation));
         if walk.revocations().any(is_ended) {
             self.dismiss(key, session_ended);
             return Attached::Ended;

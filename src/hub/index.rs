@@ -111,10 +111,11 @@ impl RealmIndex {
         (open, as_of): (Vec<Topic>, u64),
     ) {
         self.connections.insert(connection, key);
-        let person = self
-            .people
-            .entry(user.clone())
-            .or_insert_with(|| Person { topics: open, as_of, ..Person::default() });
+        let person = self.people.entry(user.clone()).or_insert_with(|| Person {
+            topics: open,
+            as_of,
+            ..Person::default()
+        });
         person.connections.push(key);
         match scope {
             Scope::Member => {

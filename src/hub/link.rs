@@ -347,9 +347,8 @@ impl Link {
     /// Notes a sign of life, and since when a message is incomplete.
     pub fn heard(&self, incomplete_since: Option<Instant>) {
         self.heard_at.store(self.context.ticks(), Ordering::Relaxed);
-        let since = incomplete_since.map_or(0, |since| {
-            ticks(since.saturating_duration_since(self.context.epoch)).max(1)
-        });
+        let since = incomplete_since
+            .map_or(0, |since| ticks(since.saturating_duration_since(self.context.epoch)).max(1));
         if self.message_since.load(Ordering::Relaxed) != since {
             self.message_since.store(since, Ordering::Relaxed);
         }

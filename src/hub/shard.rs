@@ -22,7 +22,8 @@ use crate::{
     clock::Clock,
     metrics::{HubMetrics, Metrics},
     model::{
-        Body, CloseCode, ConnectionId, Event, Record, Revocation, RevocationScope, Scope, Topic, UserId,
+        Body, CloseCode, ConnectionId, Event, Record, Revocation, RevocationScope, Scope, Topic,
+        UserId,
     },
 };
 
@@ -262,8 +263,7 @@ impl Delivery<'_> {
     /// Those that read as members: rooms hear nothing of "everyone".
     fn to_members(&mut self, keys: impl Iterator<Item = usize>) {
         for key in keys {
-            let is_member =
-                |one: &Connection| matches!(one.scope, Scope::Member);
+            let is_member = |one: &Connection| matches!(one.scope, Scope::Member);
             if self.connections.get(key).is_some_and(is_member) {
                 self.to(key);
             }
