@@ -112,10 +112,8 @@ impl Reader {
                     self.watches.close(&Topic::Status(user.clone()), offset);
                 }
             }
-            Body::Watch { .. }
-            | Body::Event(_)
-            | Body::Revocation(_)
-            | Body::Disconnect { .. } => {}
+            Body::Watch { .. } | Body::Event(_) | Body::Revocation(_) | Body::Disconnect { .. } => {
+            }
         }
     }
 
@@ -161,8 +159,7 @@ impl Reader {
 ///
 /// An event to one connection, or to one user, leaves nobody of it out but by name
 /// of the connection (Mattermost's order of rules).
-#[must_use]
-pub fn omission(event: &Event, connection: ConnectionId, user: &UserId) -> Option<Rule> {
+pub(super) fn omission(event: &Event, connection: ConnectionId, user: &UserId) -> Option<Rule> {
     if matches!(event.to, Topic::Connection(_)) {
         return None;
     }

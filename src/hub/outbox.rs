@@ -13,8 +13,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::delivery::{Class, Deliveries};
+use bytes::Bytes;
+
+use super::deliveries::Deliveries;
 use crate::{
+    metrics::Class,
     model::{Body, Encoding, Record, Tail},
     ws::frame::{Opcode, put_head},
 };
@@ -56,7 +59,7 @@ enum Item {
     /// The number of a withheld event.
     Noop { seq: u64 },
     /// A complete frame: a reply, a hello, a control frame.
-    Frame(Box<[u8]>),
+    Frame(Bytes),
 }
 
 /// The queue in front of one socket.
@@ -128,7 +131,7 @@ impl Outbox {
     /// Queues a complete frame that has no number.
     ///
     /// Returns false when it does not fit: replies share the bounds of events.
-    pub fn push_frame(&mut self, frame: Box<[u8]>, limits: OutboxLimits) -> bool {
+    pub fn push_frame(&mut self, frame: Bytes, limits: OutboxLimits) -> bool {
         if self.closed {
             return true;
         }
@@ -144,7 +147,7 @@ impl Outbox {
     }
 
     /// Queues the last frame. Nothing enters after it.
-    pub fn close(&mut self, frame: Box<[u8]>) {
+    pub fn close(&mut self, frame: Bytes) {
         if !self.closed {
             self.bytes += frame.len();
             self.events += 1;
@@ -156,7 +159,7 @@ impl Outbox {
     /// Drops what was not yet encoded, and queues the last frame.
     ///
     /// A frame that the socket took in part stays, so that the stream stays whole.
-    pub fn abandon(&mut self, frame: Box<[u8]>) {
+    pub fn abandon(&mut self, frame: Bytes) {
         if !self.closed {
             self.items.clear();
             self.events = 0;
@@ -273,7 +276,8 @@ fn put_frame(out: &mut Vec<u8>, opcode: Opcode, shared: &[u8], tail: Tail, seq: 
             let mut digits = [0; 20];
             let digits = decimal(seq, &mut digits);
             let key = br#","seq":"#;
-            put_head(out, opcode, shared.len() + key.len() + digits.len() + 1);
+            let length = shared.len() + key.len() + digits.len() + 1;
+            put_head(out, opcode, length);
             out.extend_from_slice(shared);
             out.extend_from_slice(key);
             out.extend_from_slice(digits);

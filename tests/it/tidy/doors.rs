@@ -23,7 +23,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", &["src/http/", "src/ws/upgrade.rs"]),
     ("hyper_util", &["src/http/", "src/ws/upgrade.rs"]),
     ("jsonwebtoken", &["src/auth/"]),
-    ("prometheus", &["src/metrics/"]),
     ("redb", &["/redb.rs", "/file.rs", "/store.rs"]),
     ("redis", &["/redis.rs", "src/redis_client/"]),
     ("reqwest", &["src/auth/", "src/app/"]),

@@ -28,8 +28,10 @@ fn violations(path: &str, text: &str) -> Vec<String> {
     if first.ends_with("bash") && !text.contains("\nset -euo pipefail\n") {
         found.push(format!("{path}: does not stop at errors (`set -euo pipefail`)"));
     }
-    let knows_help = text.contains("--help")
-        && (text.contains("-h)") || text.contains("-h |") || text.contains("argparse"));
+    let knows_help = match first.ends_with("bash") {
+        true => text.contains("-h | --help)"),
+        false => text.contains("argparse"),
+    };
     if !knows_help {
         found.push(format!("{path}: does not know `--help` and `-h`"));
     }
