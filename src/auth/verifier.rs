@@ -21,7 +21,7 @@ use super::{
     Jwks, TOKEN_BYTES_MAX, claims,
     error::{AuthError, KeyError, KeyProblem},
     key::Key,
-    wire::TokenHeader,
+    wire::{TokenHeader, read_object},
 };
 use crate::{clock::Clock, config, model::Identity};
 
@@ -179,7 +179,7 @@ fn read_header(json: &[u8]) -> Result<(Algorithm, Option<String>), AuthError> {
     if claims::is_too_deep(json) {
         return Err(AuthError::Malformed);
     }
-    let header: TokenHeader<'_> = serde_json::from_str(text).map_err(|_| AuthError::Malformed)?;
+    let header: TokenHeader<'_> = read_object(text).map_err(|_| AuthError::Malformed)?;
     if header.enc.is_some() {
         return Err(AuthError::Encrypted);
     }
