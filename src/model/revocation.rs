@@ -5,7 +5,7 @@
 //!
 //! Not here: where revocations are kept (`log`), closing sockets (`hub`).
 
-use super::{Identity, UnixSeconds};
+use super::{Identity, Revocation, RevocationScope, SessionId, UnixSeconds, UserId};
 
 /// What the log knows about revocations that concern one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,13 +19,35 @@ pub struct Revocations {
 }
 
 impl Revocations {
+    /// What one revocation means for a token of `user` and `session`.
+    #[must_use]
+    pub fn of(revocation: &Revocation, user: &UserId, session: Option<&SessionId>) -> Self {
+        let at_ms = Some(revocation.at_ms);
+        match &revocation.scope {
+            RevocationScope::Everyone => Self { everyone_at_ms: at_ms, ..Self::default() },
+            RevocationScope::User(of) if of == user => {
+                Self { user_at_ms: at_ms, ..Self::default() }
+            }
+            RevocationScope::Session(of) if Some(of) == session => {
+                Self { session_revoked: true, ..Self::default() }
+            }
+            RevocationScope::User(_) | RevocationScope::Session(_) => Self::default(),
+        }
+    }
+
     /// True when the token of `identity` has ended.
     #[must_use]
     pub fn ends(&self, identity: &Identity) -> bool {
-        let session_ended = self.session_revoked && identity.session.is_some();
+        self.ends_token(identity.issued_at, identity.session.as_ref())
+    }
+
+    /// True when a token that was issued then, for that login session, has ended.
+    #[must_use]
+    pub fn ends_token(&self, issued_at: Option<UnixSeconds>, session: Option<&SessionId>) -> bool {
+        let session_ended = self.session_revoked && session.is_some();
         session_ended
-            || self.everyone_at_ms.is_some_and(|cut| is_before(identity.issued_at, cut))
-            || self.user_at_ms.is_some_and(|cut| is_before(identity.issued_at, cut))
+            || self.everyone_at_ms.is_some_and(|cut| is_before(issued_at, cut))
+            || self.user_at_ms.is_some_and(|cut| is_before(issued_at, cut))
     }
 }
 
