@@ -181,7 +181,7 @@ fn a13_public_keys_that_do_not_fit_are_not_loaded() {
     ];
     for (algorithm, path, problem) in rows {
         let found = load_errors(vec![file_key(None, algorithm, path.clone())]);
-        let expected = [("auth.public_key_file".to_owned(), problem)];
+        let expected = [("auth.keys[0].public_key_file".to_owned(), problem)];
         assert_eq!(found, expected, "{algorithm} {path:?}");
     }
 }
