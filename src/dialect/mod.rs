@@ -15,3 +15,6 @@ pub mod echo;
 pub mod json;
 pub mod mattermost;
 pub mod room;
+
+#[cfg(test)]
+mod tests;

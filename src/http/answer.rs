@@ -49,7 +49,7 @@ impl Answer {
 
 /// An answer with one line of plain text.
 #[must_use]
-pub fn text(status: StatusCode, line: &str) -> Response<Body> {
+pub(super) fn text(status: StatusCode, line: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{line}\n")));
     *response.status_mut() = status;
     set(response.headers_mut(), header::CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -58,7 +58,7 @@ pub fn text(status: StatusCode, line: &str) -> Response<Body> {
 
 /// An answer with a JSON body that is already written.
 #[must_use]
-pub fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     set(response.headers_mut(), header::CONTENT_TYPE, "application/json");
@@ -67,14 +67,14 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
 }
 
 /// Sets a header whose value is known to be printable ASCII; another is left out.
-pub fn set(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+pub(super) fn set(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
 
 /// Tells the peer to come back after `wait`, in whole seconds, at least one.
-pub fn set_retry_after(headers: &mut HeaderMap, wait: Duration) {
+pub(super) fn set_retry_after(headers: &mut HeaderMap, wait: Duration) {
     let seconds = wait.as_millis().div_ceil(1000).max(1);
     set(headers, header::RETRY_AFTER, &seconds.to_string());
 }

@@ -216,18 +216,18 @@ async fn talk<D: Door>(
     if let Some(refusal) = refusal {
         refuse(&mut stream, &shared.metrics, refusal).await;
     }
-    (stream, joined(parts.read_buf, unread), run)
+    (stream, joined(parts.read_buf, &unread), run)
 }
 
 /// hyper's own least size of a buffer.
 const HYPER_BUFFER_BYTES_MIN: usize = 8192;
 
-fn joined(first: Bytes, second: Bytes) -> Bytes {
+fn joined(first: Bytes, second: &Bytes) -> Bytes {
     if second.is_empty() {
         return first;
     }
     let mut all = BytesMut::from(first.as_ref());
-    all.extend_from_slice(&second);
+    all.extend_from_slice(second);
     all.freeze()
 }
 

@@ -13,12 +13,20 @@
 
 mod answer;
 mod connection;
+pub mod demo;
 mod gate;
 mod head;
+mod host;
 mod listener;
 mod peer;
+mod public;
+mod upgrade;
 
 pub use answer::{Answer, Run};
 pub use connection::Door;
 pub use listener::{Listener, Shared};
 pub use peer::Peer;
+pub use public::{PublicDoor, PublicRoutes, PublicSettings};
+pub use upgrade::{
+    BearerToken, Denial, QueryError, SocketQuery, SocketRoute, Upgrade, UpgradeHandler, Verdict,
+};

@@ -92,6 +92,21 @@ impl DecodeError {
 }
 
 impl Refusal {
+    /// All values, for documents and tests.
+    #[must_use]
+    pub fn all(max_bytes: usize) -> [Self; 8] {
+        [
+            Self::NotAnObject,
+            Self::Type,
+            Self::Text,
+            Self::Id,
+            Self::TooLong { max_bytes },
+            Self::IdReused,
+            Self::TooFast,
+            Self::Unavailable,
+        ]
+    }
+
     /// The reason in metrics.
     #[must_use]
     pub fn label(self) -> &'static str {
@@ -115,6 +130,18 @@ pub fn decode_plain(text: &str, max_bytes: usize) -> Result<Option<Said>, Decode
         return Err(DecodeError::TooBig);
     }
     Ok((!is_blank(text)).then(|| Said { text: text.to_owned(), id: None }))
+}
+
+/// Reads a plain client's binary message. `None` is an empty one, which is dropped.
+///
+/// # Errors
+///
+/// [`DecodeError::TooBig`] when it has more than `max_bytes` bytes.
+pub fn decode_binary(bytes: Bytes, max_bytes: usize) -> Result<Option<Bytes>, DecodeError> {
+    if bytes.len() > max_bytes {
+        return Err(DecodeError::TooBig);
+    }
+    Ok((!bytes.is_empty()).then_some(bytes))
 }
 
 /// Reads a JSON client's text message: `{"text":"…","id":"…"}`, the id optional.

@@ -16,8 +16,12 @@ mod names;
 mod render;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use codec::{
-    DecodeError, Refusal, Request, Said, decode, decode_plain, event_id, reply_error, said_data,
+    DecodeError, Refusal, Request, Said, decode, decode_binary, decode_plain, event_id,
+    reply_error, said_data,
 };
 pub use names::{DEFAULT_ROOM, EVENT_NAME, SUBPROTOCOL, guest_name, room_name};
 pub use render::{HISTORY_BYTES_MAX, HISTORY_EVENTS_MAX, Hello, ROOM_JSON, ROOM_PLAIN, hello};

@@ -1,6 +1,6 @@
 //! A room's messages as frames, and the history that a newcomer gets.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -67,10 +67,10 @@ struct Shown {
 /// [`HISTORY_EVENTS_MAX`] of it go out, less when they would pass
 /// [`HISTORY_BYTES_MAX`]. What is not an event is skipped.
 #[must_use]
-pub fn hello<R: AsRef<Record>>(hello: &Hello<'_>, history: &[R]) -> Bytes {
+pub fn hello(hello: &Hello<'_>, history: &[Arc<Record>]) -> Bytes {
     let mut entries: Vec<String> = Vec::new();
     let mut bytes = 0;
-    let said = history.iter().rev().filter_map(|record| entry(record.as_ref()));
+    let said = history.iter().rev().filter_map(|record| entry(record));
     for entry in said.take(HISTORY_EVENTS_MAX) {
         bytes += entry.len() + 1;
         if bytes > HISTORY_BYTES_MAX {

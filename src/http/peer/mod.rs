@@ -28,7 +28,7 @@ pub struct Peer {
 
 /// True when `address` is one of `proxies`.
 #[must_use]
-pub fn is_trusted(address: IpAddr, proxies: &[IpNet]) -> bool {
+pub(super) fn is_trusted(address: IpAddr, proxies: &[IpNet]) -> bool {
     let address = address.to_canonical();
     proxies.iter().any(|net| net.contains(&address))
 }
@@ -81,7 +81,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// # Cancel safety
 ///
 /// Dropping the future may leave half a header taken: close the socket then.
-pub async fn take_proxy_header(socket: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
+pub(super) async fn take_proxy_header(socket: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
     let signature = loop {
         let mut start = [0; V2.len()];
         let count = socket.peek(&mut start).await?;

@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ws", &["model", "config"]),
     ("log", &["model", "clock", "config", "metrics", "lifecycle"]),
     ("presence", &["model", "clock", "config", "metrics"]),
-    ("hub", &["model", "metrics", "ws"]),
+    ("hub", &["model", "clock", "lifecycle", "metrics", "ws"]),
     (
         "node",
         &["model", "clock", "config", "limits", "metrics", "lifecycle", "log", "presence", "hub"],

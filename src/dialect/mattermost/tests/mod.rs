@@ -2,6 +2,8 @@
 //!
 //! Method: golden transcripts for requests, golden texts for what goes out, and
 //! arbitrary input for the laws that hold always.
+//!
+//! Invariants: a golden text is the whole message, so that no change goes unseen.
 
 mod incoming;
 mod laws;
