@@ -1,1 +1,328 @@
 //! Who on this node listens to what: topic index, queue, outboxes.
+//!
+//! A hub is one task that owns a part of the node's connections: all those of a
+//! user are in the same hub. It takes all records that wait, applies them to its
+//! index, and then writes each touched socket once.
+//!
+//! Invariants:
+//! - the hub never waits for a socket, for the log or for another hub;
+//! - its queues are bounded and counted; who fills them waits;
+//! - what a connection was sent is what `addressed` says of the log, nothing else.
+//!
+//! Not here: carrying records here (`node`), reading sockets (`session`).
+
+mod addressed;
+mod attach;
+mod connection;
+mod deliveries;
+mod index;
+mod inspect;
+mod link;
+mod outbox;
+mod ring;
+mod shard;
+mod timers;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+pub use addressed::{Reader, Rule, Verdict};
+pub use attach::{Attach, Attached, ResetCause, Start};
+pub use deliveries::Deliveries;
+pub use index::Realm;
+pub use link::{Duty, Link, LinkContext};
+pub use outbox::{Outbox, OutboxLimits, Pushed};
+pub use ring::{Ring, RingFill};
+
+use self::{
+    shard::Shard,
+    timers::{DRAIN_STEP, Drain, PASS},
+};
+use crate::{
+    clock::Clock,
+    lifecycle::CancellationToken,
+    metrics::{HubMetrics, Metrics},
+    model::{ConnectionId, Record, Topic, UserId, View},
+};
+
+/// Records that one turn takes, at most. Below the bound of an outbox, so that a
+/// turn alone never fills one.
+const TURN_RECORDS: usize = 128;
+
+/// Commands that may wait in front of one hub.
+const COMMANDS: usize = 1_024;
+
+/// A record on its way to a hub.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// Key of the realm on this node.
+    pub realm_key: usize,
+    /// The realm.
+    pub realm: Arc<Realm>,
+    /// The record.
+    pub record: Arc<Record>,
+}
+
+/// What a hub is asked beside delivering records.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve a connection.
+    Attach(Box<Attach>),
+    /// Forget a connection whose socket ended, unless another socket has it.
+    Detach {
+        /// Key of its realm.
+        realm_key: usize,
+        /// Its name.
+        connection: ConnectionId,
+        /// The socket that ended.
+        link: Arc<Link>,
+        /// Told when it is done.
+        done: oneshot::Sender<()>,
+    },
+    /// Note what a client looks at.
+    View {
+        /// Key of its realm.
+        realm_key: usize,
+        /// Which connection.
+        connection: ConnectionId,
+        /// The places that it reported now; others stay as they were.
+        view: Box<View>,
+    },
+    /// Say whether a user that is here is a member of a topic.
+    IsMember {
+        /// Key of the realm.
+        realm_key: usize,
+        /// The user.
+        user: UserId,
+        /// The topic.
+        topic: Topic,
+        /// The answer.
+        answer: oneshot::Sender<bool>,
+    },
+    /// Say when this hub has applied everything up to an offset.
+    Sync {
+        /// Key of the realm.
+        realm_key: usize,
+        /// The realm.
+        realm: Arc<Realm>,
+        /// The offset.
+        offset: u64,
+        /// Told when it is so.
+        done: oneshot::Sender<()>,
+    },
+    /// Describe a connection.
+    Describe {
+        /// Key of its realm.
+        realm_key: usize,
+        /// Which.
+        connection: ConnectionId,
+        /// The answer; `None` when it is not here.
+        answer: oneshot::Sender<Option<ConnectionInfo>>,
+    },
+    /// List the connections in a topic, by user.
+    Listeners {
+        /// Key of the realm.
+        realm_key: usize,
+        /// The topic.
+        topic: Topic,
+        /// The answer: one entry per connection.
+        answer: oneshot::Sender<Vec<(UserId, ConnectionId)>>,
+    },
+    /// Describe the hub.
+    Inspect {
+        /// The answer.
+        answer: oneshot::Sender<HubInfo>,
+    },
+    /// Close all connections, evenly over a window.
+    Drain {
+        /// The window.
+        window: Duration,
+    },
+}
+
+/// A connection, for operators.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// Whose it is.
+    pub user: UserId,
+    /// Which dialect it speaks.
+    pub dialect: &'static str,
+    /// The next number.
+    pub seq: u64,
+    /// The offset up to which it was served.
+    pub cursor: u64,
+    /// Events that wait in its outbox.
+    pub outbox_events: usize,
+    /// Bytes that wait in its outbox.
+    pub outbox_bytes: usize,
+    /// When this socket began, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
+/// A hub, for operators.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HubInfo {
+    /// Connections that it serves.
+    pub connections: usize,
+    /// Topics with a listener.
+    pub topics: usize,
+}
+
+/// Where to reach a hub.
+#[derive(Debug, Clone)]
+pub struct HubHandle {
+    /// Its records.
+    pub records: mpsc::Sender<Parcel>,
+    /// Its commands.
+    pub commands: mpsc::Sender<Command>,
+    metrics: HubMetrics,
+}
+
+impl HubHandle {
+    /// Shows how many records wait. For whoever puts records there.
+    pub fn show_queue(&self) {
+        let waiting = self.records.max_capacity() - self.records.capacity();
+        self.metrics.buffer_size.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+}
+
+/// The task of one hub.
+#[derive(Debug)]
+pub struct Hub {
+    shard: Shard,
+    records: mpsc::Receiver<Parcel>,
+    commands: mpsc::Receiver<Command>,
+    /// Who waits for an offset, by realm.
+    waiting: Vec<(usize, u64, oneshot::Sender<()>)>,
+    drain: Option<Drain>,
+}
+
+impl Hub {
+    /// A hub, and where to reach it. `queue` bounds the records that may wait.
+    #[must_use]
+    pub fn new(
+        number: usize,
+        queue: usize,
+        metrics: &Arc<Metrics>,
+        clock: Clock,
+    ) -> (Self, HubHandle) {
+        let (records_in, records) = mpsc::channel(queue);
+        let (commands_in, commands) = mpsc::channel(COMMANDS);
+        let hub_metrics = metrics.hub(number);
+        hub_metrics.buffer_capacity.set(i64::try_from(queue).unwrap_or(i64::MAX));
+        let shard = Shard::new(metrics, number, clock);
+        let hub = Self { shard, records, commands, waiting: Vec::new(), drain: None };
+        let handle = HubHandle { records: records_in, commands: commands_in, metrics: hub_metrics };
+        (hub, handle)
+    }
+
+    /// Runs until `stop` is cancelled. Records that already wait are applied first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses what waits in the queue of this hub.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut turn = Vec::with_capacity(TURN_RECORDS);
+        let mut next_pass = Instant::now() + PASS;
+        loop {
+            let wakes_at = match self.drain {
+                Some(_) => (Instant::now() + DRAIN_STEP).min(next_pass),
+                None => next_pass,
+            };
+            // Every arm is cancel safe. Stop, then the clock, then people, then records.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep_until(wakes_at) => {
+                    if Instant::now() >= next_pass {
+                        self.shard.pass();
+                        next_pass = Instant::now() + PASS;
+                    }
+                    self.drain_step();
+                }
+                Some(command) = self.commands.recv() => self.obey(command),
+                _ = self.records.recv_many(&mut turn, TURN_RECORDS) => self.take(&mut turn),
+            }
+            self.shard.flush();
+        }
+        self.records.close();
+        while self.records.recv_many(&mut turn, TURN_RECORDS).await > 0 {
+            self.take(&mut turn);
+            self.shard.flush();
+        }
+    }
+
+    fn take(&mut self, turn: &mut Vec<Parcel>) {
+        let waiting = i64::try_from(self.records.len()).unwrap_or(i64::MAX);
+        self.shard.hub_metrics.buffer_size.set(waiting);
+        for parcel in turn.drain(..) {
+            if self.shard.realm(parcel.realm_key, &parcel.realm).is_some() {
+                self.shard.apply(parcel.realm_key, &parcel.record);
+            }
+        }
+        self.answer_waiting();
+    }
+
+    fn answer_waiting(&mut self) {
+        let shard = &self.shard;
+        let has_come = |realm: usize, offset: u64| {
+            shard.known_realm(realm).is_some_and(|index| index.seen >= offset)
+        };
+        let ready = self.waiting.extract_if(.., |(realm, offset, _)| has_come(*realm, *offset));
+        for (_, _, done) in ready {
+            reply(done, ());
+        }
+    }
+
+    fn drain_step(&mut self) {
+        if let Some(drain) = &self.drain
+            && !self.shard.drain_step(drain)
+        {
+            self.drain = None;
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let shard = &mut self.shard;
+        match command {
+            Command::Attach(attach) => shard.attach(*attach),
+            Command::Detach { realm_key, connection, link, done } => {
+                shard.detach(realm_key, connection, &link);
+                reply(done, ());
+            }
+            Command::View { realm_key, connection, view } => {
+                shard.view(realm_key, connection, *view);
+            }
+            Command::IsMember { realm_key, user, topic, answer } => {
+                let index = shard.known_realm(realm_key);
+                reply(answer, index.is_some_and(|index| index.is_member(&user, &topic)));
+            }
+            Command::Sync { realm_key, realm, offset, done } => {
+                if shard.realm(realm_key, &realm).is_some_and(|index| index.seen >= offset) {
+                    reply(done, ());
+                } else {
+                    self.waiting.push((realm_key, offset, done));
+                }
+            }
+            Command::Describe { realm_key, connection, answer } => {
+                reply(answer, shard.describe(realm_key, connection));
+            }
+            Command::Listeners { realm_key, topic, answer } => {
+                reply(answer, shard.listeners(realm_key, &topic));
+            }
+            Command::Inspect { answer } => drop(answer.send(shard.inspect())),
+            Command::Drain { window } => self.drain = Some(Drain::new(window)),
+        }
+    }
+}
+
+/// Answers a question. Whoever asked may have given up: then nobody listens.
+fn reply<T>(to: oneshot::Sender<T>, answer: T) {
+    if to.send(answer).is_err() {
+        tracing::trace!("an asker has gone");
+    }
+}

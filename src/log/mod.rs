@@ -1,1 +1,300 @@
 //! The realm log: one total order of events and of who may see them.
+//!
+//! A log gives each record a [`Position`], keeps it for the retention, and hands
+//! every record to each attached tail in that order. Memberships, revocations and
+//! session records live in the log's store, because an answer about them must name
+//! the position at which it was true.
+//!
+//! Invariants:
+//! - offsets of one realm are dense: the tail sees 1, 2, 3, … without a hole;
+//! - what [`RealmLog::append`] acknowledged is in the log, at that position;
+//! - a snapshot and its position belong together: no record lies between them.
+//!
+//! Not here: who gets an event (`hub`), carrying records to hubs (`node`).
+
+mod any;
+mod memory;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+
+pub use any::AnyLog;
+pub use memory::{MemoryLimits, MemoryLog};
+
+use crate::model::{
+    Body, ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, Scope,
+    SessionRecord, Topic, UserId,
+};
+
+/// Records, sessions and memberships of all realms.
+///
+/// Every method may be called from any task. None of them delivers anything by
+/// its return value: records reach a node only through its tail.
+pub trait RealmLog: Send + Sync {
+    /// Appends `drafts` in order, as one step when the backend can.
+    ///
+    /// Returns one result per draft, in the same order. A draft with an id that the
+    /// log remembers returns the first position with `duplicate` set.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether the drafts were appended.
+    fn append(
+        &self,
+        realm: &RealmId,
+        drafts: Vec<Draft>,
+    ) -> impl Future<Output = Vec<Result<Appended, AppendError>>> + Send;
+
+    /// Begins a session at the log's end and returns what its user may see there.
+    ///
+    /// Seeds of the identity become records first, where the realm holds none.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave a session record that ends by its lifetime.
+    fn open(
+        &self,
+        identity: &Identity,
+        opening: Opening,
+    ) -> impl Future<Output = Result<Snapshot, LogError>> + Send;
+
+    /// Takes over a session for a new socket, and raises its fencing number.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked; an unknown or foreign session is
+    /// a [`Claim`], not an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the session claimed: claiming again is right.
+    fn claim(
+        &self,
+        identity: &Identity,
+        connection: ConnectionId,
+    ) -> impl Future<Output = Result<Claim, LogError>> + Send;
+
+    /// Notes how far connections have come. Stale fencing numbers change nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked: a resume then walks farther.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: an older checkpoint is as right as a newer one.
+    fn checkpoint(
+        &self,
+        realm: &RealmId,
+        checkpoints: Vec<Checkpoint>,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// A session record and its subscriptions, without claiming it.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn session(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+    ) -> impl Future<Output = Result<Option<(SessionRecord, Memberships)>, LogError>> + Send;
+
+    /// Deletes a session record, so that it can't be resumed.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether the record is gone.
+    fn forget(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// The records after `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn range(
+        &self,
+        realm: &RealmId,
+        after: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Arc<Record>>, LogError>> + Send;
+
+    /// The memberships of `user`, and the position at which they were read.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn memberships(
+        &self,
+        realm: &RealmId,
+        user: &UserId,
+    ) -> impl Future<Output = Result<(Position, Memberships), LogError>> + Send;
+
+    /// The users who are members of `topic` now, in the order in which they joined.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn members(
+        &self,
+        realm: &RealmId,
+        topic: &Topic,
+    ) -> impl Future<Output = Result<Vec<UserId>, LogError>> + Send;
+
+    /// Starts a tail of `realm`: every record after the returned position arrives.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a tail whose receiver is dropped is forgotten.
+    fn attach(&self, realm: &RealmId) -> impl Future<Output = Result<Tail, LogError>> + Send;
+}
+
+/// A record that wants to enter the log.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// What it says.
+    pub body: Body,
+    /// The publisher's id of this request: repeating it is harmless.
+    pub id: Option<Arc<str>>,
+}
+
+/// The answer to an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the record is.
+    pub position: Position,
+    /// True when an earlier request with this id put it there.
+    pub duplicate: bool,
+}
+
+/// Why a record was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The id stands for another body. The publisher's fault; nothing was appended.
+    #[error("this id was used with another body")]
+    Conflict,
+    /// A user would have too many memberships. The publisher's fault; nothing was appended.
+    #[error("a user would be a member of more than {limit} topics")]
+    TooManyMemberships {
+        /// `limits.memberships_per_user`
+        limit: usize,
+    },
+    /// The log can't be reached. The record may or may not be in it: retry with the same id.
+    #[error("the log is unavailable")]
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// The log could not be asked. Transient.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the log is unavailable")]
+pub struct LogError {
+    /// When to try again.
+    pub retry_after: Duration,
+}
+
+/// A session that begins.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Its name, made by the caller.
+    pub connection: ConnectionId,
+    /// What it reads.
+    pub scope: Scope,
+}
+
+/// What a user may see, and where that was true.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The log's end at that moment.
+    pub position: Position,
+    /// The user's memberships.
+    pub memberships: Memberships,
+    /// The connection's own subscriptions: [`Topic::Status`] of watched users.
+    pub watches: Memberships,
+    /// What of the user's tokens has ended.
+    pub revocations: Revocations,
+}
+
+/// The answer to a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// The session is the caller's.
+    Granted {
+        /// Its record, with the raised fencing number.
+        record: Box<SessionRecord>,
+        /// What its user may see now.
+        snapshot: Box<Snapshot>,
+    },
+    /// There is no such session: never was, or ended.
+    Unknown,
+    /// It belongs to another user, or to another login session.
+    Forbidden,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// Whose.
+    pub connection: ConnectionId,
+    /// The next `seq` to give.
+    pub seq: u64,
+    /// The offset up to which `seq` was counted.
+    pub cursor: u64,
+    /// The fencing number of the holder.
+    pub fencing: u64,
+    /// True when the socket is gone and the lifetime of the record begins.
+    pub ended: bool,
+}
+
+/// One node's view on the end of a log.
+#[derive(Debug)]
+pub struct Tail {
+    /// Records after this place will arrive.
+    pub position: Position,
+    /// Where they arrive, in order.
+    pub inbound: mpsc::Receiver<Inbound>,
+}
+
+/// What a tail hears.
+#[derive(Debug)]
+pub enum Inbound {
+    /// The next record.
+    Record(Arc<Record>),
+    /// Something may be missing: read the range after the last known offset.
+    Gap,
+}

@@ -1,1 +1,233 @@
-//! Every metric of this server, made once.
+//! What a node counts, and the page that Prometheus reads.
+//!
+//! One table makes the fields of [`Metrics`], what is exported and what
+//! `docs/metrics.md` says, so that the three can't differ.
+//!
+//! Invariants:
+//! - names are `hubbub_<noun>_<unit>[_total]`; a field is the name without `hubbub_`;
+//! - label values come from closed sets, never from a peer;
+//! - every series of a closed set is shown from the start, at 0 (latencies of
+//!   failed requests excepted: they appear with the first one).
+//!
+//! Not here: when to count, which is the duty of whoever does the thing.
+
+use std::sync::Arc;
+
+mod cell;
+mod document;
+mod family;
+mod labels;
+mod mattermost;
+mod process;
+mod recorder;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use family::Metric;
+use text::{Number, Page};
+
+pub use cell::{Counter, FloatGauge, Gauge, Histogram, HistogramValue, LocalHistogram};
+pub use document::document;
+pub use family::{Family, Labels, Values};
+pub use labels::{CLASSES, DIALECTS, REASONS, ROUTES, TIMED_CLASSES};
+pub use mattermost::MattermostMetrics;
+pub use recorder::{Class, DeliveryRecorder, DialectIndex};
+pub use text::CONTENT_TYPE;
+
+/// Bounds in seconds for what should take milliseconds.
+const FAST: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
+/// Bounds in seconds for requests, of which there are many kinds.
+const REQUESTS: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+/// One row of the table of metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Name as exported.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// What it means, in one sentence or two.
+    pub help: &'static str,
+    /// Its labels and their values.
+    pub labels: Labels,
+    /// Bounds of a histogram; empty for others.
+    pub bounds: &'static [f64],
+}
+
+macro_rules! metrics {
+    ($( $(#[doc = $help:literal])+ $field:ident: $type:ty, $labels:expr, $bounds:expr; )+) => {
+        /// All numbers of one node. Cheap to share, safe from any thread.
+        #[derive(Debug)]
+        pub struct Metrics {
+            $( $(#[doc = $help])+ pub $field: $type, )+
+            /// Counters under Mattermost's own names, when they are exported.
+            pub mattermost: Option<MattermostMetrics>,
+            node: String,
+        }
+
+        /// The table: one row for each metric, in the order of the page.
+        pub const TABLE: &[Row] = &[$( Row {
+            name: concat!("hubbub_", stringify!($field)),
+            kind: <$type as Metric>::TYPE,
+            help: concat!($($help),+),
+            labels: $labels,
+            bounds: $bounds,
+        } ),+];
+
+        impl Metrics {
+            fn build(node: &str, hubs: usize, mattermost: Option<MattermostMetrics>) -> Self {
+                Self {
+                    $( $field: <$type>::build($labels.combinations(hubs), $bounds), )+
+                    mattermost,
+                    node: node.to_owned(),
+                }
+            }
+
+            fn write_table(&self, page: &mut Page) {
+                $(
+                    page.begin(
+                        concat!("hubbub_", stringify!($field)),
+                        <$type as Metric>::TYPE,
+                        concat!($($help),+).trim(),
+                    );
+                    Metric::write(
+                        &self.$field,
+                        page,
+                        concat!("hubbub_", stringify!($field)),
+                        &$labels,
+                    );
+                )+
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Records that wait in front of a hub.
+    hub_broadcast_buffer_size: Family<Gauge, 1>, labels::HUB, &[];
+    /// Records that may wait in front of a hub.
+    hub_broadcast_buffer_capacity: Family<Gauge, 1>, labels::HUB, &[];
+    /// Connections that a hub serves.
+    hub_connections: Family<Gauge, 1>, labels::HUB, &[];
+    /// Open sockets.
+    connections: Family<Gauge, 1>, labels::DIALECT, &[];
+    /// Sockets that were upgraded.
+    sockets_opened_total: Family<Counter, 1>, labels::DIALECT, &[];
+    /// Sockets that ended, by the code that was sent, or received when the peer closed
+    /// first; 1005 is a close without a code, 1006 an end without a close.
+    sockets_closed_total: Family<Counter, 2>, labels::CLOSED, &[];
+    /// Session tasks that panicked; each cost its own socket.
+    session_panics_total: Counter, Labels::None, &[];
+    /// Records that were offered to the log.
+    events_published_total: Family<Counter, 2>, labels::PUBLISHED, &[];
+    /// Records that came back from the log, in order.
+    events_tailed_total: Counter, Labels::None, &[];
+    /// Events written to sockets.
+    deliveries_total: Family<Counter, 2>, labels::DELIVERED, &[];
+    /// Events whose body was replaced by a no-op, so that only the count was sent.
+    bodies_withheld_total: Family<Counter, 1>, labels::WITHHELD, &[];
+    /// Bytes that wait in front of all sockets of this node.
+    outbox_bytes: Gauge, Labels::None, &[];
+    /// Events that wait in front of all sockets of this node.
+    outbox_events: Gauge, Labels::None, &[];
+    /// Sockets closed with 4431 because their peer did not read.
+    slow_consumers_total: Family<Counter, 1>, labels::DIALECT, &[];
+    /// Attempts to go on with an earlier connection.
+    resumes_total: Family<Counter, 1>, labels::RESUME, &[];
+    /// Connections that had to begin anew instead of being resumed.
+    resets_total: Family<Counter, 1>, labels::RESET, &[];
+    /// Records that the log holds and this node has not yet seen.
+    tail_lag_events: Gauge, Labels::None, &[];
+    /// Age of the newest record when it reached the hubs.
+    tail_lag_seconds: FloatGauge, Labels::None, &[];
+    /// Times that the tail had to read records from the log.
+    tail_catchups_total: Family<Counter, 1>, labels::CATCHUP, &[];
+    /// Records that the rings of this node hold.
+    ring_events: Gauge, Labels::None, &[];
+    /// Bytes that the rings of this node hold.
+    ring_bytes: Gauge, Labels::None, &[];
+    /// From the accepted publish to the written socket.
+    delivery_seconds: Family<Histogram, 1>, labels::TIMED, FAST;
+    /// How long the log took to answer a publish.
+    publish_seconds: Family<Histogram, 1>, labels::PUBLISH_RESULT, FAST;
+    /// Users by what they show.
+    users: Family<Gauge, 1>, labels::STATUS, &[];
+    /// What was refused, and why.
+    rejections_total: Family<Counter, 2>, labels::REJECTED, &[];
+    /// TCP connections that the listener holds before they are upgraded.
+    http_connections: Family<Gauge, 1>, labels::LISTENER, &[];
+    /// Times that accepting failed, mostly for want of file descriptors.
+    http_accept_errors_total: Family<Counter, 1>, labels::LISTENER, &[];
+    /// Answered HTTP requests.
+    http_requests_total: Family<Counter, 2>, labels::REQUEST, &[];
+    /// From the complete head to the answer; upgrades up to the 101.
+    http_request_seconds: Family<Histogram, 2>, labels::REQUEST, REQUESTS;
+    /// 1 when the node serves, 0 when it should get no new connections.
+    ready: Gauge, Labels::None, &[];
+    /// 0 serving, 1 not ready, 2 draining, 3 stopping.
+    drain_phase: Gauge, Labels::None, &[];
+}
+
+/// The numbers of one hub, resolved once.
+#[derive(Debug, Clone)]
+pub struct HubMetrics {
+    /// Records that wait.
+    pub buffer_size: Gauge,
+    /// Records that may wait.
+    pub buffer_capacity: Gauge,
+    /// Connections that it serves.
+    pub connections: Gauge,
+}
+
+impl Metrics {
+    /// The metrics of the node `node_id` with so many hubs, all at 0.
+    #[must_use]
+    pub fn new(node_id: &str, hubs: usize) -> Arc<Self> {
+        Arc::new(Self::build(node_id, hubs, None))
+    }
+
+    /// The same, and Mattermost's names beside ours.
+    #[must_use]
+    pub fn with_mattermost_names(node_id: &str, hubs: usize) -> Arc<Self> {
+        Arc::new(Self::build(node_id, hubs, Some(MattermostMetrics::new())))
+    }
+
+    /// The numbers of hub `index`.
+    #[must_use]
+    pub fn hub(&self, index: usize) -> HubMetrics {
+        let hub = index.to_string();
+        HubMetrics {
+            buffer_size: self.hub_broadcast_buffer_size.with_label_values(&[&hub]).clone(),
+            buffer_capacity: self.hub_broadcast_buffer_capacity.with_label_values(&[&hub]).clone(),
+            connections: self.hub_connections.with_label_values(&[&hub]).clone(),
+        }
+    }
+
+    /// Counts one refusal.
+    pub fn rejected(&self, stage: &str, reason: &str) {
+        self.rejections_total.with_label_values(&[stage, reason]).inc();
+    }
+
+    /// The page, in the text format of Prometheus ([`CONTENT_TYPE`]).
+    ///
+    /// Reads `/proc`, which never waits for a disk.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut page = Page::default();
+        self.write_table(&mut page);
+        page.begin("hubbub_build_info", "gauge", BUILD_INFO_HELP);
+        let labels = [("version", env!("CARGO_PKG_VERSION")), ("node", self.node.as_str())];
+        page.sample("hubbub_build_info", &labels, Number::Whole(1));
+        process::write(&mut page);
+        if let Some(mattermost) = &self.mattermost {
+            mattermost.write(&mut page, self);
+        }
+        page.finish()
+    }
+}
+
+const BUILD_INFO_HELP: &str = "Always 1; its labels tell the version and the node.";

@@ -6,13 +6,13 @@
 //! Invariants: encodings with different output have different slots; a rendering
 //! depends on the record alone.
 
-use super::{Record, Rendering};
+use super::{Record, Rendering, RenderingSlot};
 
 /// One way to write records on a socket.
 #[derive(Debug)]
 pub struct Encoding {
     /// Which cell of a record keeps its rendering.
-    pub slot: usize,
+    pub slot: RenderingSlot,
     /// Name of the dialect, for metrics.
     pub name: &'static str,
     /// Writes an event's shared part.
@@ -30,4 +30,12 @@ pub enum Tail {
     Seq,
     /// Nothing: the connection has no numbering, and withheld events are not sent.
     None,
+}
+
+impl Encoding {
+    /// The shared part of `record`, made on first use.
+    #[must_use]
+    pub fn shared<'a>(&self, record: &'a Record) -> &'a Rendering {
+        record.renderings.get(self.slot, || (self.render)(record))
+    }
 }

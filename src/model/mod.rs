@@ -16,9 +16,11 @@ mod id;
 mod membership;
 mod position;
 mod record;
+mod revocation;
 mod session;
 mod status;
 mod topic;
+mod view;
 
 pub use close::{CloseCode, CloseRow};
 pub use encoding::{Encoding, Tail};
@@ -26,8 +28,10 @@ pub use id::{ConnectionId, Id, IdError, RealmId, SessionId, UserId};
 pub use membership::{Interval, Memberships};
 pub use position::{Generation, Position, Tag};
 pub use record::{
-    Body, Event, RENDERING_SLOTS, Record, Rendering, Renderings, Revocation, RevocationScope,
+    Body, Event, Record, Rendering, RenderingSlot, Renderings, Revocation, RevocationScope,
 };
+pub use revocation::Revocations;
 pub use session::{Identity, Scope, SessionRecord, UnixSeconds};
-pub use status::{Status, StatusRecord};
+pub use status::{ManualStatus, Status, StatusRecord};
 pub use topic::{Topic, TopicError};
+pub use view::View;

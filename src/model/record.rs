@@ -12,8 +12,18 @@ use bytes::Bytes;
 
 use super::{ConnectionId, Position, SessionId, Tag, Topic, UserId};
 
-/// How many encodings can keep their rendering inside a record.
-pub const RENDERING_SLOTS: usize = 4;
+/// The encodings that differ in their shared part: each has a cell in every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenderingSlot {
+    /// Mattermost's events.
+    Mattermost,
+    /// A room's plain text.
+    RoomPlain,
+    /// A room's numbered JSON.
+    RoomJson,
+    /// Pydio's messages.
+    Pydio,
+}
 
 /// One entry of a realm's log.
 #[derive(Debug)]
@@ -32,7 +42,12 @@ pub struct Record {
 
 /// The cells for the renderings of one record.
 #[derive(Debug, Default)]
-pub struct Renderings([OnceLock<Rendering>; RENDERING_SLOTS]);
+pub struct Renderings {
+    mattermost: OnceLock<Rendering>,
+    room_plain: OnceLock<Rendering>,
+    room_json: OnceLock<Rendering>,
+    pydio: OnceLock<Rendering>,
+}
 
 /// An event in the form of one encoding, without what differs per connection.
 #[derive(Debug, Clone)]
@@ -45,13 +60,14 @@ pub struct Rendering {
 
 impl Renderings {
     /// The rendering in `slot`, made by `render` on first use.
-    ///
-    /// Out of range slots render every time: slower, never wrong.
-    pub fn get(&self, slot: usize, render: impl FnOnce() -> Rendering) -> Rendering {
-        match self.0.get(slot) {
-            Some(cell) => cell.get_or_init(render).clone(),
-            None => render(),
-        }
+    pub fn get(&self, slot: RenderingSlot, render: impl FnOnce() -> Rendering) -> &Rendering {
+        let cell = match slot {
+            RenderingSlot::Mattermost => &self.mattermost,
+            RenderingSlot::RoomPlain => &self.room_plain,
+            RenderingSlot::RoomJson => &self.room_json,
+            RenderingSlot::Pydio => &self.pydio,
+        };
+        cell.get_or_init(render)
     }
 }
 

@@ -1,1 +1,12 @@
 //! The promises of the server, one file each, in one binary.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, also in its helpers"
+)]
+
+mod http;
+mod tidy;
+mod ws;

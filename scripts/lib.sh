@@ -1,0 +1,57 @@
+# What the scripts share: where things are, a server on free ports, and its end.
+# Sourced, not run. The caller has `set -euo pipefail`.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV=$ROOT/target/venv
+TOOLS=$ROOT/target/tools
+# A step that cannot run here ends with this code; its last line says why.
+SKIPPED=77
+
+SERVER_PID=
+SERVER_LOG=
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+skip() { printf 'skipped: %s\n' "$*"; exit "$SKIPPED"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Ends the server that this script started, by its id, and waits for it.
+stop_server() {
+    [ -n "$SERVER_PID" ] || return 0
+    local pid=$SERVER_PID
+    SERVER_PID=
+    kill -TERM "$pid" 2>/dev/null || return 0
+    local tries=0
+    while kill -0 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+}
+
+# start_server BINARY [ARGUMENT…]: a development server on free ports. Sets
+# SERVER_PID, SERVER_LOG, PUBLIC and INTERNAL (addresses as host:port), ALICE and BOB (tokens).
+start_server() {
+    local binary=$1
+    shift
+    [ -x "$binary" ] || die "$binary is not built"
+    SERVER_LOG=$(mktemp "${TMPDIR:-/tmp}/hubbub-server.XXXXXX")
+    "$binary" serve --dev --listen 127.0.0.1:0 --internal-listen 127.0.0.1:0 \
+        --set shutdown.drain=1s "$@" >"$SERVER_LOG" 2>"$SERVER_LOG.err" &
+    SERVER_PID=$!
+    trap stop_server EXIT
+    local tries=0
+    until grep -q '^token bob ' "$SERVER_LOG"; do
+        if ! kill -0 "$SERVER_PID" 2>/dev/null || [ $tries -ge 300 ]; then
+            tail -n 20 "$SERVER_LOG" "$SERVER_LOG.err" >&2
+            die "the server did not start"
+        fi
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    PUBLIC=$(sed -n 's|^public  *http://||p' "$SERVER_LOG")
+    INTERNAL=$(sed -n 's|^internal  *http://||p' "$SERVER_LOG")
+    ALICE=$(sed -n 's|^token alice ||p' "$SERVER_LOG")
+    BOB=$(sed -n 's|^token bob ||p' "$SERVER_LOG")
+}

@@ -1,0 +1,174 @@
+//! Which records a connection is sent: the pure function behind every `seq`.
+//!
+//! The hub's index finds the same connections faster; a resume, and the answer to
+//! "why did I get this", use this function itself. A test holds both together.
+//!
+//! Invariants: the verdict depends on the record, the reader's identity and the
+//! memberships at the record's offset, and on nothing else.
+
+use crate::model::{Body, ConnectionId, Event, Memberships, Record, Scope, Topic, UserId};
+
+/// What a connection is told of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is sent, and counts.
+    Sent,
+    /// It is not sent and does not count, by this rule.
+    Skipped(Rule),
+}
+
+/// Why a record is not for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// It changes who may see what; it is no event.
+    ControlRecord,
+    /// It is for another user.
+    OtherUser,
+    /// It is for another connection.
+    OtherConnection,
+    /// Its topic is of a kind that this connection does not read.
+    OtherScope,
+    /// The user was not a member at that offset.
+    NotMember,
+    /// The connection did not watch that user at that offset.
+    NotWatched,
+    /// The event leaves this user out.
+    OmittedUser,
+    /// The event leaves this connection out.
+    OmittedConnection,
+}
+
+impl Rule {
+    /// The rule as a sentence, for `explain`.
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::ControlRecord => "the record is not an event",
+            Self::OtherUser => "the event is addressed to another user",
+            Self::OtherConnection => "the event is addressed to another connection",
+            Self::OtherScope => "this connection does not read topics of this kind",
+            Self::NotMember => "the user was not a member of the topic at this offset",
+            Self::NotWatched => "the connection did not watch this user at this offset",
+            Self::OmittedUser => "the event leaves this user out",
+            Self::OmittedConnection => "the event leaves this connection out",
+        }
+    }
+
+    /// The rule as one word, for machines.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::ControlRecord => "control_record",
+            Self::OtherUser => "other_user",
+            Self::OtherConnection => "other_connection",
+            Self::OtherScope => "other_scope",
+            Self::NotMember => "not_member",
+            Self::NotWatched => "not_watched",
+            Self::OmittedUser => "omitted_user",
+            Self::OmittedConnection => "omitted_connection",
+        }
+    }
+}
+
+/// A connection as the function sees it.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// Its name.
+    pub connection: ConnectionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it reads.
+    pub scope: Scope,
+    /// Memberships of its user.
+    pub memberships: Memberships,
+    /// Users that it watches.
+    pub watches: Memberships,
+    /// Offset up to which the two are complete.
+    pub known_up_to: u64,
+}
+
+impl Reader {
+    /// Takes note of a control record that is newer than what is known.
+    pub fn learn(&mut self, record: &Record) {
+        let offset = record.position.offset;
+        if offset <= self.known_up_to {
+            return;
+        }
+        self.known_up_to = offset;
+        match &record.body {
+            Body::Members { topic, add, remove } => {
+                if add.contains(&self.user) {
+                    self.memberships.open(topic.clone(), offset);
+                }
+                if remove.contains(&self.user) {
+                    self.memberships.close(topic, offset);
+                }
+            }
+            Body::Watch { connection, add, remove } if *connection == self.connection => {
+                for user in add {
+                    self.watches.open(Topic::Status(user.clone()), offset);
+                }
+                for user in remove {
+                    self.watches.close(&Topic::Status(user.clone()), offset);
+                }
+            }
+            Body::Watch { .. } | Body::Event(_) | Body::Revocation(_) | Body::Disconnect { .. } => {
+            }
+        }
+    }
+
+    /// What this connection is told of `record`.
+    #[must_use]
+    pub fn verdict(&self, record: &Record) -> Verdict {
+        let Body::Event(event) = &record.body else {
+            return Verdict::Skipped(Rule::ControlRecord);
+        };
+        match self.refusal(event, record.position.offset) {
+            Some(rule) => Verdict::Skipped(rule),
+            None => Verdict::Sent,
+        }
+    }
+
+    fn refusal(&self, event: &Event, offset: u64) -> Option<Rule> {
+        if let Some(rule) = self.refusal_by_topic(&event.to, offset) {
+            return Some(rule);
+        }
+        omission(event, self.connection, &self.user)
+    }
+
+    fn refusal_by_topic(&self, topic: &Topic, offset: u64) -> Option<Rule> {
+        let unless = |fits: bool, rule: Rule| if fits { None } else { Some(rule) };
+        match (&self.scope, topic) {
+            (_, Topic::Connection(id)) => unless(*id == self.connection, Rule::OtherConnection),
+            (Scope::Room(room), Topic::Room(id)) => unless(room == id, Rule::OtherScope),
+            (Scope::Room(_), _) | (Scope::Member, Topic::Room(_)) => Some(Rule::OtherScope),
+            (Scope::Member, Topic::Everyone) => None,
+            (Scope::Member, Topic::User(user)) => unless(*user == self.user, Rule::OtherUser),
+            (Scope::Member, Topic::Status(user)) => {
+                let own = *user == self.user;
+                unless(own || self.watches.covers(topic, offset), Rule::NotWatched)
+            }
+            (Scope::Member, Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_)) => {
+                unless(self.memberships.covers(topic, offset), Rule::NotMember)
+            }
+        }
+    }
+}
+
+/// The rule by which `event` leaves a connection out that its topic includes.
+///
+/// An event to one connection, or to one user, leaves nobody of it out but by name
+/// of the connection (Mattermost's order of rules).
+pub(super) fn omission(event: &Event, connection: ConnectionId, user: &UserId) -> Option<Rule> {
+    if matches!(event.to, Topic::Connection(_)) {
+        return None;
+    }
+    if event.omit_connection == Some(connection) {
+        return Some(Rule::OmittedConnection);
+    }
+    let is_to_one = matches!(event.to, Topic::User(_) | Topic::Status(_));
+    if !is_to_one && event.omit_users.contains(user) {
+        return Some(Rule::OmittedUser);
+    }
+    None
+}

@@ -1,0 +1,64 @@
+//! Small questions and notes about connections.
+//!
+//! Invariants: nothing here sends an event or changes who gets one, but for what a
+//! client says it looks at.
+
+use std::sync::Arc;
+
+use super::{ConnectionInfo, HubInfo, link::Link, shard::Shard};
+use crate::model::{ConnectionId, Topic, UserId, View};
+
+impl Shard {
+    /// Forgets a connection when `link` is still its socket.
+    pub(super) fn detach(&mut self, realm: usize, id: ConnectionId, link: &Arc<Link>) {
+        let Some(key) = self.known_realm(realm).and_then(|index| index.key(id)) else { return };
+        let is_its = |one: &super::connection::Connection| Arc::ptr_eq(&one.link, link);
+        if self.connections.get(key).is_some_and(is_its) {
+            self.forget(key);
+        }
+    }
+
+    /// Notes what a client looks at; places that it did not report stay.
+    pub(super) fn view(&mut self, realm: usize, id: ConnectionId, reported: View) {
+        let Some(key) = self.known_realm(realm).and_then(|index| index.key(id)) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let view = connection.view.get_or_insert_default();
+        let View { channel, thread_at_side, thread_in_view } = reported;
+        view.channel = channel.or(view.channel.take());
+        view.thread_at_side = thread_at_side.or(view.thread_at_side.take());
+        view.thread_in_view = thread_in_view.or(view.thread_in_view.take());
+    }
+
+    /// A connection that is here.
+    pub(super) fn describe(&self, realm: usize, id: ConnectionId) -> Option<ConnectionInfo> {
+        let index = self.known_realm(realm)?;
+        let connection = self.connections.get(index.key(id)?)?;
+        let (outbox_events, outbox_bytes) = connection.link.fill();
+        Some(ConnectionInfo {
+            user: connection.user.clone(),
+            dialect: connection.link.encoding().name,
+            seq: connection.seq,
+            cursor: connection.cursor.max(index.seen),
+            outbox_events,
+            outbox_bytes,
+            since_ms: connection.token.opened_at_ms,
+        })
+    }
+
+    /// The connections under a topic.
+    pub(super) fn listeners(&self, realm: usize, topic: &Topic) -> Vec<(UserId, ConnectionId)> {
+        let Some(keys) = self.known_realm(realm).and_then(|index| index.of_topic(topic)) else {
+            return Vec::new();
+        };
+        let named = |key: &usize| {
+            self.connections.get(*key).map(|connection| (connection.user.clone(), connection.id))
+        };
+        keys.iter().filter_map(named).collect()
+    }
+
+    /// How much is here.
+    pub(super) fn inspect(&self) -> HubInfo {
+        let topics = self.realms.iter().flatten().map(super::index::RealmIndex::topics_count);
+        HubInfo { connections: self.connections.len(), topics: topics.sum() }
+    }
+}

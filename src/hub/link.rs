@@ -1,0 +1,418 @@
+//! One socket as its hub sees it: the outbox, and the way to write it out.
+//!
+//! The hub writes plain sockets itself, with one non-blocking call for all that
+//! waits. What the socket does not take, and everything on a TLS socket, is written
+//! by the task that reads the socket, when it is told so through its waker.
+//!
+//! Invariants:
+//! - nobody waits here: every call returns at once;
+//! - one lock per link, a leaf, held for at most one non-blocking write;
+//! - the link is closed exactly once, with a close frame as its last frame.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rustix::net::{SendFlags, send};
+use tokio::{io::Interest, net::TcpStream, time::Instant};
+
+use super::{
+    deliveries::Deliveries,
+    outbox::{Outbox, OutboxLimits, Pushed},
+};
+use crate::{
+    metrics::{DialectIndex, Metrics},
+    model::{CloseCode, Encoding, Record},
+    ws::frame,
+};
+
+/// What all links of a node share.
+#[derive(Debug)]
+pub struct LinkContext {
+    /// The bounds of each outbox.
+    pub outbox: OutboxLimits,
+    /// Longest time that a waiting outbox makes no progress.
+    pub stall: Duration,
+    /// Quiet time after which the server pings.
+    pub ping_interval: Duration,
+    /// Time that a ping may stay unanswered.
+    pub pong_timeout: Duration,
+    /// Longest time from the first to the last byte of a message.
+    pub message_timeout: Duration,
+    /// The moment from which the link's small clocks count.
+    pub epoch: Instant,
+    /// Sums over all outboxes go here.
+    pub metrics: Arc<Metrics>,
+}
+
+impl LinkContext {
+    /// Tenths of a second since the epoch: enough for timers, and small.
+    #[must_use]
+    pub fn ticks(&self) -> u32 {
+        ticks(self.epoch.elapsed())
+    }
+}
+
+/// A duration in tenths of a second.
+pub(super) fn ticks(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis() / 100).unwrap_or(u32::MAX)
+}
+
+/// One socket.
+#[derive(Debug)]
+pub struct Link {
+    context: Arc<LinkContext>,
+    encoding: &'static Encoding,
+    dialect: Option<DialectIndex>,
+    /// The plain socket; `None` when only its own task can write (TLS).
+    socket: Option<TcpStream>,
+    state: Mutex<State>,
+    /// When the peer was last heard.
+    heard_at: AtomicU32,
+    /// When a message began whose end is missing; 0 when none did.
+    message_since: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outbox: Outbox,
+    /// True while the socket has to become writable before the next write.
+    is_blocked: bool,
+    /// When the outbox last began to wait, or made progress.
+    waiting_since: u32,
+    closed_with: Option<u16>,
+    is_broken: bool,
+    waker: Option<Waker>,
+    /// What the sums over all outboxes contain of this one.
+    reported: (usize, usize),
+    /// Where the hub left the connection: its next `seq`, and its offset.
+    left_at: Option<(u64, u64)>,
+}
+
+/// What the task of a link has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// The link was closed with this code: finish the closing handshake.
+    Close(u16),
+    /// The socket failed.
+    Broken,
+    /// Bytes wait that only the task can write (TLS).
+    Write,
+}
+
+impl Link {
+    /// A link in front of `socket`, or of a task that writes, when that is `None`.
+    #[must_use]
+    pub fn new(
+        context: Arc<LinkContext>,
+        encoding: &'static Encoding,
+        socket: Option<TcpStream>,
+    ) -> Self {
+        let heard_at = AtomicU32::new(context.ticks());
+        Self {
+            context,
+            encoding,
+            dialect: DialectIndex::of(encoding.name),
+            socket,
+            state: Mutex::default(),
+            heard_at,
+            message_since: AtomicU32::new(0),
+        }
+    }
+
+    /// The plain socket, for the task that reads it.
+    #[must_use]
+    pub fn socket(&self) -> Option<&TcpStream> {
+        self.socket.as_ref()
+    }
+
+    /// How records become frames here.
+    #[must_use]
+    pub fn encoding(&self) -> &'static Encoding {
+        self.encoding
+    }
+
+    /// Queues an event. It is written by the next [`Link::flush`].
+    pub(super) fn push_event(&self, record: &Arc<Record>, seq: u64) -> Pushed {
+        self.state.lock().outbox.push_event(record, seq, self.encoding, self.context.outbox)
+    }
+
+    /// Queues the number of an event whose body is withheld.
+    pub(super) fn push_noop(&self, seq: u64) -> Pushed {
+        self.state.lock().outbox.push_noop(seq, self.encoding, self.context.outbox)
+    }
+
+    /// Lets a replay of so many events and bytes wait beyond the usual bounds.
+    pub(super) fn grant(&self, events: usize, bytes: usize) {
+        self.state.lock().outbox.grant(events, bytes);
+    }
+
+    /// Queues a complete frame without a number, and writes what waits.
+    ///
+    /// A frame that does not fit closes the link as a slow reader.
+    pub fn send(&self, frame: Bytes, scratch: &mut Vec<u8>, deliveries: &mut Deliveries) {
+        let fits = self.state.lock().outbox.push_frame(frame, self.context.outbox);
+        if fits {
+            self.flush(scratch, deliveries);
+        } else {
+            self.abandon(CloseCode::SlowReader, "the client does not read fast enough");
+        }
+    }
+
+    /// Queues a close frame as the last one: what waits leaves before it.
+    pub fn close(&self, code: u16, reason: &str) {
+        let mut state = self.state.lock();
+        if state.closed_with.is_none() {
+            state.closed_with = Some(code);
+            state.outbox.close(frame::close(code, reason));
+            state.wake();
+        }
+    }
+
+    /// Answers the peer's close frame with its own code, and drops what waits.
+    pub fn answer_close(&self, code: Option<u16>) {
+        let mut state = self.state.lock();
+        if state.closed_with.is_none() {
+            state.closed_with = Some(code.unwrap_or(1005));
+            let frame = code.map_or_else(frame::close_without_code, |code| frame::close(code, ""));
+            state.outbox.abandon(frame);
+        }
+    }
+
+    /// Drops what waits and queues a close frame: the peer may resume from the log.
+    pub fn abandon(&self, code: CloseCode, reason: &str) {
+        let mut state = self.state.lock();
+        if state.closed_with.is_none() {
+            state.closed_with = Some(code.number());
+            state.outbox.abandon(frame::close(code.number(), reason));
+            state.wake();
+        }
+    }
+
+    /// The code that the link was closed with.
+    #[must_use]
+    pub fn closed_with(&self) -> Option<u16> {
+        self.state.lock().closed_with
+    }
+
+    /// Writes what waits, as far as the socket takes it without blocking.
+    pub fn flush(&self, scratch: &mut Vec<u8>, deliveries: &mut Deliveries) {
+        let mut state = self.state.lock();
+        if !state.is_blocked && !state.is_broken && state.outbox.is_due() {
+            match &self.socket {
+                Some(socket) => self.write_out(&mut state, socket, scratch, deliveries),
+                None => state.wake(),
+            }
+        }
+        self.report(&mut state);
+    }
+
+    fn write_out(
+        &self,
+        state: &mut State,
+        socket: &TcpStream,
+        scratch: &mut Vec<u8>,
+        deliveries: &mut Deliveries,
+    ) {
+        deliveries.of(self.dialect);
+        while !state.outbox.is_empty() {
+            state.outbox.encode(self.encoding, scratch, deliveries);
+            let written = socket.try_io(Interest::WRITABLE, || {
+                send(socket, scratch.as_slice(), SendFlags::NOSIGNAL).map_err(io::Error::from)
+            });
+            let taken = match written {
+                Ok(taken) => taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(_error) => {
+                    state.is_broken = true;
+                    state.wake();
+                    return;
+                }
+            };
+            let unsent = scratch.get(taken..).unwrap_or_default();
+            if unsent.is_empty() {
+                state.waiting_since = 0;
+                continue;
+            }
+            state.outbox.keep(unsent);
+            if taken > 0 || state.waiting_since == 0 {
+                state.waiting_since = self.context.ticks().max(1);
+            }
+            state.is_blocked = true;
+            state.wake();
+            return;
+        }
+    }
+
+    /// Moves the difference since the last report into the sums over all outboxes.
+    fn report(&self, state: &mut State) {
+        let (events, bytes) = state.outbox.fill();
+        if state.reported != (events, bytes) {
+            let metrics = &self.context.metrics;
+            metrics.outbox_events.add(difference(events, state.reported.0));
+            metrics.outbox_bytes.add(difference(bytes, state.reported.1));
+            state.reported = (events, bytes);
+        }
+    }
+
+    /// Waits for something to do beside reading, and writes when the socket can.
+    ///
+    /// Registers the task of `ctx`, which must be the one that reads the socket.
+    pub fn poll_duty(
+        &self,
+        ctx: &mut Context<'_>,
+        scratch: &mut Vec<u8>,
+        deliveries: &mut Deliveries,
+    ) -> Poll<Duty> {
+        loop {
+            let mut state = self.state.lock();
+            if state.is_broken {
+                return Poll::Ready(Duty::Broken);
+            }
+            if let Some(code) = state.closed_with {
+                return Poll::Ready(Duty::Close(code));
+            }
+            if self.socket.is_none() && state.outbox.is_due() {
+                return Poll::Ready(Duty::Write);
+            }
+            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(ctx.waker())) {
+                state.waker = Some(ctx.waker().clone());
+            }
+            let (true, Some(socket)) = (state.is_blocked, &self.socket) else {
+                return Poll::Pending;
+            };
+            match socket.poll_write_ready(ctx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {
+                    state.is_blocked = false;
+                    drop(state);
+                    self.flush(scratch, deliveries);
+                }
+                Poll::Ready(Err(_error)) => return Poll::Ready(Duty::Broken),
+            }
+        }
+    }
+
+    /// Writes what waits, the close frame included, as the socket takes it. Ready when
+    /// all has left or the socket failed. For plain sockets.
+    pub fn poll_drained(
+        &self,
+        ctx: &mut Context<'_>,
+        scratch: &mut Vec<u8>,
+        deliveries: &mut Deliveries,
+    ) -> Poll<()> {
+        loop {
+            self.flush(scratch, deliveries);
+            let mut state = self.state.lock();
+            let Some(socket) = &self.socket else { return Poll::Ready(()) };
+            if state.is_broken || state.outbox.is_empty() {
+                return Poll::Ready(());
+            }
+            match socket.poll_write_ready(ctx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => state.is_blocked = false,
+                Poll::Ready(Err(_error)) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Moves what waits into `scratch`, for a task that writes it to a TLS stream.
+    pub fn take(&self, scratch: &mut Vec<u8>, deliveries: &mut Deliveries) {
+        let mut state = self.state.lock();
+        deliveries.of(self.dialect);
+        state.outbox.encode(self.encoding, scratch, deliveries);
+        state.waiting_since = if state.outbox.is_empty() { 0 } else { self.context.ticks().max(1) };
+        self.report(&mut state);
+    }
+
+    /// True when nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().outbox.is_empty()
+    }
+
+    /// Events and bytes that wait.
+    #[must_use]
+    pub fn fill(&self) -> (usize, usize) {
+        self.state.lock().outbox.fill()
+    }
+
+    /// The socket is gone: what waits leaves the sums.
+    pub fn bury(&self) {
+        let mut state = self.state.lock();
+        state.is_broken = true;
+        state.outbox = Outbox::default();
+        state.waker = None;
+        self.report(&mut state);
+    }
+
+    /// Notes a sign of life.
+    pub fn heard(&self) {
+        self.heard_at.store(self.context.ticks(), Ordering::Relaxed);
+    }
+
+    /// Notes since when a message is incomplete.
+    pub fn incomplete_since(&self, since: Option<Instant>) {
+        let since = since.map_or(0, |since| {
+            ticks(since.saturating_duration_since(self.context.epoch)).max(1)
+        });
+        if self.message_since.load(Ordering::Relaxed) != since {
+            self.message_since.store(since, Ordering::Relaxed);
+        }
+    }
+
+    /// When the peer was last heard, in ticks.
+    pub(super) fn heard_at(&self) -> u32 {
+        self.heard_at.load(Ordering::Relaxed)
+    }
+
+    /// True when a message has been incomplete for too long.
+    pub(super) fn is_message_overdue(&self, now: u32) -> bool {
+        let since = self.message_since.load(Ordering::Relaxed);
+        since != 0 && now.saturating_sub(since) > ticks(self.context.message_timeout)
+    }
+
+    /// True when the outbox has waited too long without progress.
+    pub(super) fn is_stalled(&self, now: u32) -> bool {
+        let since = self.state.lock().waiting_since;
+        since != 0 && now.saturating_sub(since) > ticks(self.context.stall)
+    }
+
+    /// What all links share.
+    #[must_use]
+    pub fn context(&self) -> &Arc<LinkContext> {
+        &self.context
+    }
+
+    /// Notes where the hub left the connection.
+    pub(super) fn leave_at(&self, seq: u64, cursor: u64) {
+        self.state.lock().left_at = Some((seq, cursor));
+    }
+
+    /// Where the hub left the connection: its next `seq`, and its offset.
+    #[must_use]
+    pub fn left_at(&self) -> Option<(u64, u64)> {
+        self.state.lock().left_at
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+fn difference(now: usize, before: usize) -> i64 {
+    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    signed(now) - signed(before)
+}

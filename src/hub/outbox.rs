@@ -1,0 +1,302 @@
+//! What waits in front of one socket.
+//!
+//! Pushing never waits: a client that reads too slowly loses its socket, never the
+//! hub's time, and resumes from the log.
+//!
+//! Invariants:
+//! - bounded by events and by bytes; what a resume replays has a bound of its own;
+//! - frames leave in the order in which they were pushed, whole;
+//! - after [`Outbox::close`] nothing more enters, and what is queued still leaves;
+//! - a withheld event never causes a write: it travels with the next frame.
+//!
+//! Not here: the socket (`link`), numbering (`connection`).
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+
+use super::deliveries::Deliveries;
+use crate::{
+    metrics::Class,
+    model::{Body, Encoding, Record, Tail},
+    ws::frame::{Opcode, put_head},
+};
+
+/// Bytes of one write, at most, unless a single frame is longer.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Withheld events that may wait for company before they are written anyway.
+const LAZY_NOOPS_MAX: usize = 64;
+
+/// Bytes that a frame has beside its shared part: head, `seq` tail.
+const FRAME_OVERHEAD_BYTES: usize = 32;
+
+/// The bounds of one outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxLimits {
+    /// `limits.outbox_events`
+    pub events: usize,
+    /// `limits.outbox_bytes`
+    pub bytes: usize,
+}
+
+/// What became of a pushed event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It waits.
+    Queued,
+    /// Its body is withheld; a no-op waits in its place, in no hurry.
+    Withheld,
+    /// It does not fit: the socket has to be closed.
+    Full,
+}
+
+/// One thing that waits.
+#[derive(Debug)]
+enum Item {
+    /// An event in the connection's encoding.
+    Event { record: Arc<Record>, seq: u64 },
+    /// The number of a withheld event.
+    Noop { seq: u64 },
+    /// A complete frame: a reply, a hello, a control frame.
+    Frame(Bytes),
+}
+
+/// The queue in front of one socket.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    items: VecDeque<Item>,
+    /// Bytes that were encoded but not yet taken by the socket.
+    unsent: Vec<u8>,
+    events: usize,
+    bytes: usize,
+    /// What a resume may add to the bounds, until it has left.
+    credit_events: usize,
+    credit_bytes: usize,
+    lazy_noops: usize,
+    closed: bool,
+}
+
+impl Outbox {
+    /// Lets a replay of so many events and bytes wait beyond the usual bounds.
+    pub fn grant(&mut self, events: usize, bytes: usize) {
+        self.credit_events = events;
+        self.credit_bytes = bytes;
+    }
+
+    /// Queues an event under `seq`.
+    pub fn push_event(
+        &mut self,
+        record: &Arc<Record>,
+        seq: u64,
+        encoding: &Encoding,
+        limits: OutboxLimits,
+    ) -> Pushed {
+        if self.closed {
+            return Pushed::Withheld;
+        }
+        let bytes = encoding.shared(record).payload.len() + FRAME_OVERHEAD_BYTES;
+        let events_max = limits.events + self.credit_events;
+        let bytes_max = limits.bytes + self.credit_bytes;
+        let is_pressed = self.events * 2 >= events_max || self.bytes * 2 >= bytes_max;
+        if is_pressed && is_ephemeral(record) {
+            return self.push_noop(seq, encoding, limits);
+        }
+        // A single event that is over the byte bound still goes out, alone.
+        let fits = self.events < events_max && self.bytes + bytes <= bytes_max;
+        if !fits && self.events > 0 {
+            return Pushed::Full;
+        }
+        self.events += 1;
+        self.bytes += bytes;
+        self.items.push_back(Item::Event { record: Arc::clone(record), seq });
+        Pushed::Queued
+    }
+
+    /// Queues the number of an event whose body is withheld.
+    pub fn push_noop(&mut self, seq: u64, encoding: &Encoding, limits: OutboxLimits) -> Pushed {
+        if self.closed || encoding.tail == Tail::None {
+            return Pushed::Withheld;
+        }
+        if self.events >= limits.events + self.credit_events {
+            return Pushed::Full;
+        }
+        self.events += 1;
+        self.bytes += encoding.noop.len() + FRAME_OVERHEAD_BYTES;
+        self.lazy_noops += 1;
+        self.items.push_back(Item::Noop { seq });
+        Pushed::Withheld
+    }
+
+    /// Queues a complete frame that has no number.
+    ///
+    /// Returns false when it does not fit: replies share the bounds of events.
+    pub fn push_frame(&mut self, frame: Bytes, limits: OutboxLimits) -> bool {
+        if self.closed {
+            return true;
+        }
+        let fits = self.events < limits.events + self.credit_events
+            && self.bytes + frame.len() <= limits.bytes + self.credit_bytes;
+        if !fits && self.events > 0 {
+            return false;
+        }
+        self.events += 1;
+        self.bytes += frame.len();
+        self.items.push_back(Item::Frame(frame));
+        true
+    }
+
+    /// Queues the last frame. Nothing enters after it.
+    pub fn close(&mut self, frame: Bytes) {
+        if !self.closed {
+            self.bytes += frame.len();
+            self.events += 1;
+            self.items.push_back(Item::Frame(frame));
+            self.closed = true;
+        }
+    }
+
+    /// Drops what was not yet encoded, and queues the last frame.
+    ///
+    /// A frame that the socket took in part stays, so that the stream stays whole.
+    pub fn abandon(&mut self, frame: Bytes) {
+        if !self.closed {
+            self.items.clear();
+            self.events = 0;
+            self.bytes = self.unsent.len();
+            self.close(frame);
+        }
+    }
+
+    /// True when [`Outbox::close`] was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// True when nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.unsent.is_empty()
+    }
+
+    /// True when something waits that should be written now.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        !self.unsent.is_empty()
+            || self.items.len() > self.lazy_noops
+            || self.lazy_noops >= LAZY_NOOPS_MAX
+    }
+
+    /// Events and bytes that wait.
+    #[must_use]
+    pub fn fill(&self) -> (usize, usize) {
+        (self.events, self.bytes)
+    }
+
+    /// Moves the next frames into `scratch`, up to one write's worth.
+    ///
+    /// Bytes that the socket left behind earlier come first.
+    pub fn encode(
+        &mut self,
+        encoding: &Encoding,
+        scratch: &mut Vec<u8>,
+        deliveries: &mut Deliveries,
+    ) {
+        scratch.clear();
+        if !self.unsent.is_empty() {
+            std::mem::swap(scratch, &mut self.unsent);
+            self.bytes = self.bytes.saturating_sub(scratch.len());
+        }
+        while scratch.len() < WRITE_BYTES {
+            let Some(item) = self.items.pop_front() else { break };
+            self.events -= 1;
+            match item {
+                Item::Event { record, seq } => {
+                    let shared = encoding.shared(&record);
+                    self.bytes =
+                        self.bytes.saturating_sub(shared.payload.len() + FRAME_OVERHEAD_BYTES);
+                    let opcode = if shared.binary { Opcode::Binary } else { Opcode::Text };
+                    put_frame(scratch, opcode, &shared.payload, encoding.tail, seq);
+                    deliveries.count(class(&record), record.accepted_at_us);
+                }
+                Item::Noop { seq } => {
+                    self.bytes =
+                        self.bytes.saturating_sub(encoding.noop.len() + FRAME_OVERHEAD_BYTES);
+                    self.lazy_noops -= 1;
+                    put_frame(scratch, Opcode::Text, encoding.noop, encoding.tail, seq);
+                    deliveries.count(Class::Noop, 0);
+                }
+                Item::Frame(frame) => {
+                    self.bytes = self.bytes.saturating_sub(frame.len());
+                    scratch.extend_from_slice(&frame);
+                }
+            }
+        }
+        if self.items.is_empty() {
+            self.rest();
+        }
+    }
+
+    /// Takes back what the socket did not take.
+    pub fn keep(&mut self, unsent: &[u8]) {
+        self.unsent = unsent.to_vec();
+        self.bytes += unsent.len();
+    }
+
+    /// Gives memory back when everything has left: an idle connection must be small.
+    fn rest(&mut self) {
+        self.credit_events = 0;
+        self.credit_bytes = 0;
+        if self.items.capacity() > 4 {
+            self.items = VecDeque::new();
+        }
+        if self.unsent.capacity() > 0 {
+            self.unsent = Vec::new();
+        }
+    }
+}
+
+fn is_ephemeral(record: &Record) -> bool {
+    matches!(&record.body, Body::Event(event) if event.ephemeral)
+}
+
+fn class(record: &Record) -> Class {
+    if is_ephemeral(record) { Class::Ephemeral } else { Class::Durable }
+}
+
+/// Appends one whole frame to `out`.
+fn put_frame(out: &mut Vec<u8>, opcode: Opcode, shared: &[u8], tail: Tail, seq: u64) {
+    match tail {
+        Tail::None => {
+            put_head(out, opcode, shared.len());
+            out.extend_from_slice(shared);
+        }
+        Tail::Seq => {
+            let mut digits = [0; 20];
+            let digits = decimal(seq, &mut digits);
+            let key = br#","seq":"#;
+            let length = shared.len() + key.len() + digits.len() + 1;
+            put_head(out, opcode, length);
+            out.extend_from_slice(shared);
+            out.extend_from_slice(key);
+            out.extend_from_slice(digits);
+            out.push(b'}');
+        }
+    }
+}
+
+/// Writes `number` at the end of `buffer`, without an allocation per delivery.
+fn decimal(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut used = 0;
+    for place in buffer.iter_mut().rev() {
+        // The remainder of a division by ten is one digit.
+        *place = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    buffer.split_at(buffer.len() - used).1
+}

@@ -1,0 +1,121 @@
+//! The recent records of a realm on this node: everybody's dead queue.
+//!
+//! The tail pushes, hubs and resumes read. A connection needs no copy of what it
+//! was sent, because it can be read again from here.
+//!
+//! Invariants: offsets are dense from the first to the last record; bounded by
+//! count and by bytes.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::RwLock;
+
+use crate::model::{Body, Record};
+
+/// Bytes that a record costs beside its data.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+
+/// The recent records of one realm. Shared between its tail and the hubs.
+#[derive(Debug)]
+pub struct Ring {
+    records_max: usize,
+    bytes_max: usize,
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    records: VecDeque<Arc<Record>>,
+    bytes: usize,
+    /// Offset of the last record ever pushed, or where the ring began.
+    last: u64,
+}
+
+/// How full a ring is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingFill {
+    /// Offset of the oldest record; one more than `last` when it is empty.
+    pub first: u64,
+    /// Offset of the newest record.
+    pub last: u64,
+    /// Records.
+    pub records: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Ring {
+    /// An empty ring whose next record has the offset `after + 1`.
+    #[must_use]
+    pub fn new(after: u64, records_max: usize, bytes_max: usize) -> Self {
+        let state = State { last: after, ..State::default() };
+        Self { records_max, bytes_max, state: RwLock::new(state) }
+    }
+
+    /// Adds the next record and drops what is over the bounds.
+    pub fn push(&self, record: Arc<Record>) {
+        let mut state = self.state.write();
+        debug_assert_eq!(state.last + 1, record.position.offset, "offsets are dense");
+        state.last = record.position.offset;
+        state.bytes += weight(&record);
+        state.records.push_back(record);
+        while state.records.len() > self.records_max || state.bytes > self.bytes_max {
+            let Some(oldest) = state.records.pop_front() else { break };
+            state.bytes -= weight(&oldest);
+        }
+    }
+
+    /// How full it is.
+    #[must_use]
+    pub fn fill(&self) -> RingFill {
+        let state = self.state.read();
+        RingFill {
+            first: state.first(),
+            last: state.last,
+            records: state.records.len(),
+            bytes: state.bytes,
+        }
+    }
+
+    /// The record at `offset`, when it is still here.
+    #[must_use]
+    pub fn get(&self, offset: u64) -> Option<Arc<Record>> {
+        let state = self.state.read();
+        state.records.get(state.index(offset)?).cloned()
+    }
+
+    /// The records from `from` to `to`, both included, oldest first.
+    ///
+    /// `None` when the oldest of them is gone, or the newest not yet here.
+    #[must_use]
+    pub fn slice(&self, from: u64, to: u64) -> Option<Vec<Arc<Record>>> {
+        let state = self.state.read();
+        if from > to {
+            return Some(Vec::new());
+        }
+        let (first, last) = (state.index(from)?, state.index(to)?);
+        Some(state.records.range(first..=last).cloned().collect())
+    }
+}
+
+impl State {
+    fn first(&self) -> u64 {
+        self.records.front().map_or(self.last + 1, |record| record.position.offset)
+    }
+
+    fn index(&self, offset: u64) -> Option<usize> {
+        let index = usize::try_from(offset.checked_sub(self.first())?).ok()?;
+        (index < self.records.len()).then_some(index)
+    }
+}
+
+fn weight(record: &Record) -> usize {
+    let data = match &record.body {
+        Body::Event(event) => event.data.len(),
+        Body::Members { .. }
+        | Body::Watch { .. }
+        | Body::Revocation(_)
+        | Body::Disconnect { .. } => 0,
+    };
+    data + RECORD_OVERHEAD_BYTES
+}

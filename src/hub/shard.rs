@@ -1,0 +1,298 @@
+//! One hub's data: its connections, and how a record reaches them.
+//!
+//! A record is applied in memory first; sockets are written once per turn, for all
+//! records of the turn together.
+//!
+//! Invariants:
+//! - records are applied in the order of the log, each exactly once;
+//! - a connection that can't keep up is removed, never waited for.
+
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::{
+    addressed::omission,
+    connection::Connection,
+    deliveries::Deliveries,
+    index::{Realm, RealmIndex},
+    link::Link,
+};
+use crate::{
+    clock::Clock,
+    metrics::{HubMetrics, Metrics},
+    model::{
+        Body, CloseCode, ConnectionId, Event, Record, Revocation, RevocationScope, Scope, Topic,
+        UserId,
+    },
+};
+
+/// All that one hub owns.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) connections: Slab<Connection>,
+    pub(super) realms: Vec<Option<RealmIndex>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) hub_metrics: HubMetrics,
+    pub(super) clock: Clock,
+    /// Connections with something to write in this turn.
+    touched: Vec<usize>,
+    /// Connections that have to go after this record.
+    doomed: Vec<usize>,
+    scratch: Vec<u8>,
+    deliveries: Deliveries,
+}
+
+impl Shard {
+    pub(super) fn new(metrics: &Arc<Metrics>, hub: usize, clock: Clock) -> Self {
+        Self {
+            connections: Slab::new(),
+            realms: Vec::new(),
+            metrics: Arc::clone(metrics),
+            hub_metrics: metrics.hub(hub),
+            deliveries: Deliveries::new(metrics, clock.clone()),
+            clock,
+            touched: Vec::new(),
+            doomed: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The index of a realm, made on first use.
+    pub(super) fn realm(&mut self, key: usize, shared: &Realm) -> Option<&mut RealmIndex> {
+        if self.realms.len() <= key {
+            self.realms.resize_with(key + 1, || None);
+        }
+        let slot = self.realms.get_mut(key)?;
+        Some(slot.get_or_insert_with(|| RealmIndex::new(shared)))
+    }
+
+    pub(super) fn known_realm(&self, key: usize) -> Option<&RealmIndex> {
+        self.realms.get(key)?.as_ref()
+    }
+
+    /// Applies the next record of a realm.
+    pub(super) fn apply(&mut self, realm: usize, record: &Arc<Record>) {
+        let Some(Some(index)) = self.realms.get_mut(realm) else { return };
+        debug_assert!(record.position.offset > index.seen, "records arrive in order");
+        index.seen = record.position.offset;
+        match &record.body {
+            Body::Event(event) => self.deliver(realm, record, event),
+            Body::Members { topic, add, remove } => {
+                for user in add {
+                    index.join(user, topic, record.position.offset);
+                }
+                for user in remove {
+                    index.leave(user, topic, record.position.offset);
+                }
+            }
+            Body::Watch { connection, add, remove } => {
+                self.watch(realm, *connection, add, remove);
+            }
+            Body::Revocation(revocation) => self.revoke(realm, revocation),
+            Body::Disconnect { target, code, reason } => {
+                for key in self.targets(realm, target) {
+                    self.dismiss(key, |link| link.close(*code, reason));
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, realm: usize, record: &Arc<Record>, event: &Event) {
+        let Some(Some(index)) = self.realms.get(realm) else { return };
+        let mut out = Delivery {
+            connections: &mut self.connections,
+            touched: &mut self.touched,
+            doomed: &mut self.doomed,
+            metrics: &self.metrics,
+            record,
+            event,
+        };
+        match &event.to {
+            Topic::User(user) => out.send_all(index.members_of_user(user).iter().copied()),
+            Topic::Connection(id) => out.send_all(index.key(*id).into_iter()),
+            Topic::Everyone => out.send_members(index.everyone()),
+            Topic::Status(user) => {
+                out.send_all(index.members_of_user(user).iter().copied());
+                if let Some(watchers) = index.of_topic(&event.to) {
+                    out.send_others(watchers.iter().copied(), user);
+                }
+            }
+            Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_) | Topic::Room(_) => {
+                if let Some(keys) = index.of_topic(&event.to) {
+                    out.send_all(keys.iter().copied());
+                }
+            }
+        }
+        self.evict();
+    }
+
+    /// Removes the connections whose outbox was full.
+    fn evict(&mut self) {
+        while let Some(key) = self.doomed.pop() {
+            if let Some(connection) = self.connections.get(key) {
+                let dialect = connection.link.encoding().name;
+                self.metrics.slow_consumers_total.with_label_values(&[dialect]).inc();
+            }
+            // The record that did not fit is not counted: a resume begins with it.
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.is_behind = true;
+            }
+            self.dismiss(key, slow_reader);
+        }
+    }
+
+    fn watch(&mut self, realm: usize, id: ConnectionId, add: &[UserId], remove: &[UserId]) {
+        let Some(Some(index)) = self.realms.get_mut(realm) else { return };
+        let Some(key) = index.key(id) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let watches = &mut connection.watches;
+        for user in add {
+            if !watches.contains(user) {
+                watches.push(user.clone());
+                index.watch(key, user);
+            }
+        }
+        for user in remove {
+            watches.retain(|watched| watched != user);
+            index.unwatch(key, user);
+        }
+    }
+
+    fn revoke(&mut self, realm: usize, revocation: &Revocation) {
+        let Some(Some(index)) = self.realms.get(realm) else { return };
+        let keys: Vec<usize> = match &revocation.scope {
+            RevocationScope::User(user) => index.of_user(user).to_vec(),
+            RevocationScope::Everyone | RevocationScope::Session(_) => index.everyone().collect(),
+        };
+        for key in keys {
+            if self.connections.get(key).is_some_and(|one| one.is_ended_by(revocation)) {
+                self.dismiss(key, session_ended);
+            }
+        }
+    }
+
+    /// Keys that an operator's disconnect means.
+    fn targets(&self, realm: usize, target: &Topic) -> Vec<usize> {
+        let Some(index) = self.known_realm(realm) else { return Vec::new() };
+        match target {
+            Topic::User(user) => index.of_user(user).to_vec(),
+            Topic::Connection(id) => index.key(*id).into_iter().collect(),
+            Topic::Channel(_)
+            | Topic::Team(_)
+            | Topic::Workspace(_)
+            | Topic::Room(_)
+            | Topic::Status(_)
+            | Topic::Everyone => Vec::new(),
+        }
+    }
+
+    /// Closes a connection's link in the given manner and forgets the connection.
+    pub(super) fn dismiss(&mut self, key: usize, close: impl FnOnce(&Link)) {
+        if let Some(link) = self.forget(key) {
+            close(&link);
+        }
+    }
+
+    /// Takes a connection out of the index. Its place in the log stays on its link.
+    pub(super) fn forget(&mut self, key: usize) -> Option<Arc<Link>> {
+        let connection = self.connections.try_remove(key)?;
+        if let Some(Some(index)) = self.realms.get_mut(connection.realm) {
+            let served_up_to = index.seen - u64::from(connection.is_behind);
+            connection.link.leave_at(connection.seq, connection.cursor.max(served_up_to));
+            let who = (&connection.user, &connection.scope);
+            index.remove(key, connection.id, who, &connection.watches);
+        }
+        self.hub_metrics.connections.dec();
+        Some(connection.link)
+    }
+
+    /// Marks a connection as having something to write in this turn.
+    pub(super) fn touch(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.is_touched
+        {
+            connection.is_touched = true;
+            self.touched.push(key);
+        }
+    }
+
+    /// Writes every touched outbox once, and counts.
+    pub(super) fn flush(&mut self) {
+        for key in self.touched.drain(..) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.is_touched = false;
+                connection.link.flush(&mut self.scratch, &mut self.deliveries);
+            }
+        }
+        self.deliveries.flush();
+    }
+
+    /// The buffers for writing one link outside of a turn.
+    pub(super) fn writer(&mut self) -> (&mut Vec<u8>, &mut Deliveries) {
+        (&mut self.scratch, &mut self.deliveries)
+    }
+}
+
+pub(super) fn slow_reader(link: &Link) {
+    link.abandon(CloseCode::SlowReader, "the client does not read fast enough");
+}
+
+pub(super) fn session_ended(link: &Link) {
+    link.close(CloseCode::SessionEnded.number(), "the token expired or was revoked");
+}
+
+/// One event on its way to its connections.
+struct Delivery<'a> {
+    connections: &'a mut Slab<Connection>,
+    touched: &'a mut Vec<usize>,
+    doomed: &'a mut Vec<usize>,
+    metrics: &'a Metrics,
+    record: &'a Arc<Record>,
+    event: &'a Event,
+}
+
+impl Delivery<'_> {
+    fn send_all(&mut self, keys: impl Iterator<Item = usize>) {
+        for key in keys {
+            self.send(key);
+        }
+    }
+
+    /// Those that read as members: rooms hear nothing of "everyone".
+    fn send_members(&mut self, keys: impl Iterator<Item = usize>) {
+        for key in keys {
+            let is_member = |one: &Connection| matches!(one.scope, Scope::Member);
+            if self.connections.get(key).is_some_and(is_member) {
+                self.send(key);
+            }
+        }
+    }
+
+    /// Those that are not of `user`, who were served already.
+    fn send_others(&mut self, keys: impl Iterator<Item = usize>, user: &UserId) {
+        for key in keys {
+            if self.connections.get(key).is_some_and(|one| one.user != *user) {
+                self.send(key);
+            }
+        }
+    }
+
+    fn send(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if self.record.position.offset <= connection.cursor {
+            return;
+        }
+        let has_omissions =
+            !self.event.omit_users.is_empty() || self.event.omit_connection.is_some();
+        if has_omissions && omission(self.event, connection.id, &connection.user).is_some() {
+            return;
+        }
+        if !connection.send(self.record, self.metrics) {
+            self.doomed.push(key);
+        } else if !connection.is_touched {
+            connection.is_touched = true;
+            self.touched.push(key);
+        }
+    }
+}

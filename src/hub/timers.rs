@@ -1,0 +1,131 @@
+//! What a hub does by the clock: pings, stalled sockets, ended tokens, drains.
+//!
+//! One pass over the connections per second replaces a timer per connection.
+//!
+//! Invariants: a pass never waits; a drain closes every connection before its
+//! window ends, in random order and evenly.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    link::{Link, ticks},
+    shard::{Shard, session_ended, slow_reader},
+};
+use crate::{clock::random_below, model::CloseCode, ws::frame};
+
+/// How often a hub looks at its connections.
+pub(super) const PASS: Duration = Duration::from_secs(1);
+
+/// How often a draining hub closes some of them.
+pub(super) const DRAIN_STEP: Duration = Duration::from_millis(50);
+
+/// Connections that are closed one after the other until a deadline.
+#[derive(Debug)]
+pub(super) struct Drain {
+    ends_at: Instant,
+}
+
+/// What a pass found out about one connection.
+enum Finding {
+    Stalled,
+    Expired,
+    Silent,
+    Overdue,
+    Ping,
+}
+
+impl Drain {
+    pub(super) fn new(window: Duration) -> Self {
+        Self { ends_at: Instant::now() + window }
+    }
+}
+
+impl Shard {
+    /// Looks at every connection once.
+    pub(super) fn pass(&mut self) {
+        let now_s = self.clock.now_seconds();
+        let mut findings = Vec::new();
+        let mut now = None;
+        for (key, connection) in &mut self.connections {
+            let link = &connection.link;
+            let now = *now.get_or_insert_with(|| link.context().ticks());
+            let heard_at = link.heard_at();
+            if heard_at >= connection.pinged_at {
+                connection.pinged_at = 0;
+            }
+            let finding = if connection.token.expires_at <= now_s {
+                Finding::Expired
+            } else if link.is_stalled(now) {
+                Finding::Stalled
+            } else if link.is_message_overdue(now) {
+                Finding::Overdue
+            } else if connection.pinged_at != 0 {
+                if now.saturating_sub(connection.pinged_at) <= ticks(link.context().pong_timeout) {
+                    continue;
+                }
+                Finding::Silent
+            } else if now.saturating_sub(heard_at) >= ping_after(link, key) {
+                connection.pinged_at = now.max(1);
+                Finding::Ping
+            } else {
+                continue;
+            };
+            findings.push((key, finding));
+        }
+        for (key, finding) in findings {
+            self.act(key, &finding);
+        }
+    }
+
+    fn act(&mut self, key: usize, finding: &Finding) {
+        match finding {
+            Finding::Stalled => {
+                if let Some(connection) = self.connections.get(key) {
+                    let dialect = connection.link.encoding().name;
+                    self.metrics.slow_consumers_total.with_label_values(&[dialect]).inc();
+                }
+                self.dismiss(key, slow_reader);
+            }
+            Finding::Expired => self.dismiss(key, session_ended),
+            Finding::Silent => self.dismiss(key, |link| {
+                link.abandon(CloseCode::Policy, "no answer to a ping");
+            }),
+            Finding::Overdue => self.dismiss(key, |link| {
+                link.abandon(CloseCode::Policy, "the message took too long to arrive");
+            }),
+            Finding::Ping => {
+                let Some(connection) = self.connections.get(key) else { return };
+                let link = std::sync::Arc::clone(&connection.link);
+                let (scratch, deliveries) = self.writer();
+                link.send(frame::ping(b""), scratch, deliveries);
+            }
+        }
+    }
+
+    /// Closes this step's share. Returns false when nothing is left to close.
+    pub(super) fn drain_step(&mut self, drain: &Drain) -> bool {
+        let left = self.connections.len();
+        let steps = drain.ends_at.saturating_duration_since(Instant::now()).as_millis()
+            / DRAIN_STEP.as_millis();
+        let steps = usize::try_from(steps).unwrap_or(usize::MAX).max(1);
+        // A random start and a step over the table are random enough, and cheap.
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        let start = usize::try_from(random_below(left as u64)).unwrap_or(0);
+        for key in keys.iter().cycle().skip(start).take(left.div_ceil(steps)) {
+            self.dismiss(*key, |link| {
+                link.close(CloseCode::Restart.number(), "the server restarts: reconnect at once");
+            });
+        }
+        !self.connections.is_empty()
+    }
+}
+
+/// Quiet time after which this connection is pinged: spread by 20 % around the
+/// configured one, so that pings of connections that came together do not.
+fn ping_after(link: &Link, key: usize) -> u32 {
+    let interval = ticks(link.context().ping_interval);
+    let spread = u32::try_from(key.wrapping_mul(2_654_435_761) >> 7 & 0xff).unwrap_or(0);
+    interval * 4 / 5 + interval * 2 / 5 * spread / 255
+}

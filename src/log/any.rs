@@ -1,0 +1,107 @@
+//! The log that was configured, as one type.
+//!
+//! Invariants: callers never learn which backend answers.
+
+use std::sync::Arc;
+
+use super::{
+    AppendError, Appended, Checkpoint, Claim, Draft, LogError, MemoryLog, Opening, RealmLog,
+    Snapshot, Tail,
+};
+use crate::model::{
+    ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic, UserId,
+};
+
+/// One of the backends. Cloning shares it.
+#[derive(Debug, Clone)]
+pub enum AnyLog {
+    /// The embedded log.
+    Memory(Arc<MemoryLog>),
+}
+
+impl RealmLog for AnyLog {
+    async fn append(
+        &self,
+        realm: &RealmId,
+        drafts: Vec<Draft>,
+    ) -> Vec<Result<Appended, AppendError>> {
+        match self {
+            Self::Memory(log) => log.append(realm, drafts).await,
+        }
+    }
+
+    async fn open(&self, identity: &Identity, opening: Opening) -> Result<Snapshot, LogError> {
+        match self {
+            Self::Memory(log) => log.open(identity, opening).await,
+        }
+    }
+
+    async fn claim(
+        &self,
+        identity: &Identity,
+        connection: ConnectionId,
+    ) -> Result<Claim, LogError> {
+        match self {
+            Self::Memory(log) => log.claim(identity, connection).await,
+        }
+    }
+
+    async fn checkpoint(
+        &self,
+        realm: &RealmId,
+        checkpoints: Vec<Checkpoint>,
+    ) -> Result<(), LogError> {
+        match self {
+            Self::Memory(log) => log.checkpoint(realm, checkpoints).await,
+        }
+    }
+
+    async fn session(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+    ) -> Result<Option<(SessionRecord, Memberships)>, LogError> {
+        match self {
+            Self::Memory(log) => log.session(realm, connection).await,
+        }
+    }
+
+    async fn forget(&self, realm: &RealmId, connection: ConnectionId) -> Result<(), LogError> {
+        match self {
+            Self::Memory(log) => log.forget(realm, connection).await,
+        }
+    }
+
+    async fn range(
+        &self,
+        realm: &RealmId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Record>>, LogError> {
+        match self {
+            Self::Memory(log) => log.range(realm, after, limit).await,
+        }
+    }
+
+    async fn memberships(
+        &self,
+        realm: &RealmId,
+        user: &UserId,
+    ) -> Result<(Position, Memberships), LogError> {
+        match self {
+            Self::Memory(log) => log.memberships(realm, user).await,
+        }
+    }
+
+    async fn members(&self, realm: &RealmId, topic: &Topic) -> Result<Vec<UserId>, LogError> {
+        match self {
+            Self::Memory(log) => log.members(realm, topic).await,
+        }
+    }
+
+    async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
+        match self {
+            Self::Memory(log) => log.attach(realm).await,
+        }
+    }
+}

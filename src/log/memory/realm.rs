@@ -1,0 +1,385 @@
+//! One realm of the embedded log: records, memberships, revocations, sessions.
+//!
+//! A plain data structure: its owner holds the lock and delivers what it appends.
+//!
+//! Invariants: each record's tag follows its predecessor's; the membership tables
+//! are what the records say, at every offset.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use indexmap::{IndexMap, IndexSet};
+use tokio::sync::mpsc;
+
+use super::{
+    super::{AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot},
+    MemoryLimits,
+    recent_ids::{Digest, RecentIds, Remembered},
+};
+use crate::{
+    clock::{random_bytes, random_tag},
+    model::{
+        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
+        Revocation, RevocationScope, Revocations, SessionId, SessionRecord, Tag, Topic, UserId,
+    },
+};
+
+type Hasher = foldhash::fast::RandomState;
+
+/// Bytes that a record costs beside its data.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+
+/// Revoked login sessions that are remembered; the oldest go first.
+const REVOKED_SESSIONS_MAX: usize = 1_000_000;
+
+/// The records that one step appended, for the tails.
+#[derive(Debug, Default)]
+pub(super) struct Sequel(Vec<Arc<Record>>);
+
+impl Sequel {
+    pub(super) fn records(&self) -> &[Arc<Record>] {
+        &self.0
+    }
+}
+
+/// Everything that one realm knows.
+#[derive(Debug)]
+pub(super) struct RealmState {
+    limits: MemoryLimits,
+    end: Position,
+    records: VecDeque<Arc<Record>>,
+    records_bytes: usize,
+    memberships: HashMap<UserId, Memberships, Hasher>,
+    members: HashMap<Topic, IndexSet<UserId, Hasher>, Hasher>,
+    everyone_revoked_at_ms: Option<u64>,
+    users_revoked_at_ms: HashMap<UserId, u64, Hasher>,
+    sessions_revoked: IndexMap<SessionId, (), Hasher>,
+    sessions: HashMap<ConnectionId, Session, Hasher>,
+    /// Ended sessions, oldest first; an entry is stale when the session went on.
+    ended: VecDeque<(u64, ConnectionId)>,
+    ids: RecentIds,
+    tails: Vec<mpsc::Sender<Inbound>>,
+    tails_version: u64,
+}
+
+/// A session record and what it subscribed to.
+#[derive(Debug)]
+struct Session {
+    record: SessionRecord,
+    watches: Option<Box<Memberships>>,
+    /// When it ends, in milliseconds since 1970; 0 while a socket holds it.
+    ends_at_ms: u64,
+}
+
+impl RealmState {
+    pub(super) fn new(limits: MemoryLimits) -> Self {
+        let nonce = u64::from_le_bytes(random_bytes());
+        let generation = Generation::new(&format!("1.{nonce:016x}"));
+        Self {
+            ids: RecentIds::new(limits.idempotency_window, limits.idempotency_ids),
+            limits,
+            end: Position { generation, offset: 0, tag: Tag::default() },
+            records: VecDeque::new(),
+            records_bytes: 0,
+            memberships: HashMap::default(),
+            members: HashMap::default(),
+            everyone_revoked_at_ms: None,
+            users_revoked_at_ms: HashMap::default(),
+            sessions_revoked: IndexMap::default(),
+            sessions: HashMap::default(),
+            ended: VecDeque::new(),
+            tails: Vec::new(),
+            tails_version: 0,
+        }
+    }
+
+    pub(super) fn tails(&self) -> (u64, Vec<mpsc::Sender<Inbound>>) {
+        (self.tails_version, self.tails.clone())
+    }
+
+    pub(super) fn tails_version(&self) -> u64 {
+        self.tails_version
+    }
+
+    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> Position {
+        self.tails.push(tail);
+        self.tails_version += 1;
+        self.end.clone()
+    }
+
+    pub(super) fn forget_closed_tails(&mut self) {
+        self.tails.retain(|tail| !tail.is_closed());
+        self.tails_version += 1;
+    }
+
+    pub(super) fn append(
+        &mut self,
+        draft: Draft,
+        now_us: u64,
+        sequel: &mut Sequel,
+    ) -> Result<Appended, AppendError> {
+        let now_ms = now_us / 1_000;
+        let Draft { body, id } = draft;
+        let id = id.map(|id| (id, Digest::of(&body)));
+        if let Some((id, digest)) = &id {
+            match self.ids.recall(id, *digest, now_ms) {
+                Remembered::Same(position) => return Ok(Appended { position, duplicate: true }),
+                Remembered::Other => return Err(AppendError::Conflict),
+                Remembered::Nothing => {}
+            }
+        }
+        self.check_memberships(&body)?;
+        let position = self.enter(body, now_us, sequel);
+        if let Some((id, digest)) = id {
+            self.ids.remember(id, digest, position.clone(), now_ms);
+        }
+        Ok(Appended { position, duplicate: false })
+    }
+
+    fn check_memberships(&self, body: &Body) -> Result<(), AppendError> {
+        let Body::Members { topic, add, .. } = body else { return Ok(()) };
+        let limit = self.limits.memberships_per_user;
+        let is_full = |user: &UserId| {
+            self.memberships.get(user).is_some_and(|memberships| {
+                !memberships.is_open(topic) && memberships.open_topics().count() >= limit
+            })
+        };
+        if add.iter().any(is_full) {
+            return Err(AppendError::TooManyMemberships { limit });
+        }
+        Ok(())
+    }
+
+    /// Numbers a record, applies what it changes, and trims the log.
+    fn enter(&mut self, body: Body, accepted_at_us: u64, sequel: &mut Sequel) -> Position {
+        let previous_tag = self.end.tag;
+        self.end.offset += 1;
+        self.end.tag = random_tag();
+        let position = self.end.clone();
+        self.apply(&body, position.offset);
+        let record = Arc::new(Record {
+            position: position.clone(),
+            previous_tag,
+            accepted_at_us,
+            body,
+            renderings: Renderings::default(),
+        });
+        self.records_bytes += weight(&record);
+        self.records.push_back(Arc::clone(&record));
+        self.trim();
+        sequel.0.push(record);
+        position
+    }
+
+    fn trim(&mut self) {
+        while self.records.len() > self.limits.retention_events
+            || self.records_bytes > self.limits.retention_bytes
+        {
+            let Some(oldest) = self.records.pop_front() else { return };
+            self.records_bytes -= weight(&oldest);
+        }
+    }
+
+    fn apply(&mut self, body: &Body, offset: u64) {
+        match body {
+            Body::Event(_) | Body::Disconnect { .. } => {}
+            Body::Members { topic, add, remove } => {
+                for user in add {
+                    self.join(user, topic, offset);
+                }
+                for user in remove {
+                    self.leave(user, topic, offset);
+                }
+            }
+            Body::Watch { connection, add, remove } => {
+                let Some(session) = self.sessions.get_mut(connection) else { return };
+                let watches = session.watches.get_or_insert_default();
+                for user in add {
+                    watches.open(Topic::Status(user.clone()), offset);
+                }
+                for user in remove {
+                    watches.close(&Topic::Status(user.clone()), offset);
+                }
+            }
+            Body::Revocation(revocation) => self.revoke(revocation),
+        }
+    }
+
+    fn join(&mut self, user: &UserId, topic: &Topic, offset: u64) {
+        let oldest = self.oldest_offset();
+        let memberships = self.memberships.entry(user.clone()).or_default();
+        memberships.forget_before(oldest);
+        if memberships.open(topic.clone(), offset) {
+            self.members.entry(topic.clone()).or_default().insert(user.clone());
+        }
+    }
+
+    fn leave(&mut self, user: &UserId, topic: &Topic, offset: u64) {
+        let was_member = self.memberships.entry(user.clone()).or_default().close(topic, offset);
+        if was_member && let Some(members) = self.members.get_mut(topic) {
+            members.shift_remove(user);
+            if members.is_empty() {
+                self.members.remove(topic);
+            }
+        }
+    }
+
+    fn revoke(&mut self, revocation: &Revocation) {
+        match &revocation.scope {
+            RevocationScope::User(user) => {
+                self.users_revoked_at_ms.insert(user.clone(), revocation.at_ms);
+            }
+            RevocationScope::Session(session) => {
+                self.sessions_revoked.insert(session.clone(), ());
+                if self.sessions_revoked.len() > REVOKED_SESSIONS_MAX {
+                    self.sessions_revoked.shift_remove_index(0);
+                }
+            }
+            RevocationScope::Everyone => self.everyone_revoked_at_ms = Some(revocation.at_ms),
+        }
+    }
+
+    /// Offset of the oldest record that is kept; the next one when none is.
+    fn oldest_offset(&self) -> u64 {
+        self.records.front().map_or(self.end.offset + 1, |record| record.position.offset)
+    }
+
+    /// Makes records of the identity's seeds that the realm knows nothing about.
+    pub(super) fn plant_seeds(&mut self, identity: &Identity, now_us: u64, sequel: &mut Sequel) {
+        if self.revocations(identity).ends(identity) {
+            return;
+        }
+        for topic in &identity.seeds {
+            let known = self.memberships.get(&identity.user).is_some_and(|all| all.knows(topic));
+            let body = Body::Members {
+                topic: topic.clone(),
+                add: vec![identity.user.clone()],
+                remove: Vec::new(),
+            };
+            if !known && self.check_memberships(&body).is_ok() {
+                self.enter(body, now_us, sequel);
+            }
+        }
+    }
+
+    pub(super) fn open_session(&mut self, identity: &Identity, opening: Opening) -> Snapshot {
+        let record = SessionRecord {
+            connection: opening.connection,
+            user: identity.user.clone(),
+            session: identity.session.clone(),
+            scope: opening.scope,
+            base: self.end.clone(),
+            seq: 1,
+            cursor: self.end.offset,
+            fencing: 1,
+        };
+        let session = Session { record, watches: None, ends_at_ms: 0 };
+        self.sessions.insert(opening.connection, session);
+        self.snapshot(identity, Memberships::default())
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        identity: &Identity,
+        connection: ConnectionId,
+        now_ms: u64,
+    ) -> Claim {
+        let Some(session) = self.sessions.get_mut(&connection) else { return Claim::Unknown };
+        if session.record.user != identity.user || session.record.session != identity.session {
+            return Claim::Forbidden;
+        }
+        if session.ends_at_ms != 0 && session.ends_at_ms <= now_ms {
+            self.sessions.remove(&connection);
+            return Claim::Unknown;
+        }
+        session.ends_at_ms = 0;
+        session.record.fencing += 1;
+        let record = Box::new(session.record.clone());
+        let watches = session.watches.as_deref().cloned().unwrap_or_default();
+        Claim::Granted { record, snapshot: Box::new(self.snapshot(identity, watches)) }
+    }
+
+    pub(super) fn checkpoint(&mut self, checkpoint: &Checkpoint, now_ms: u64) {
+        let Some(session) = self.sessions.get_mut(&checkpoint.connection) else { return };
+        if checkpoint.fencing < session.record.fencing {
+            return;
+        }
+        session.record.seq = checkpoint.seq;
+        session.record.cursor = checkpoint.cursor;
+        if checkpoint.ended {
+            session.ends_at_ms = now_ms + millis(self.limits.session_ttl);
+            self.ended.push_back((session.ends_at_ms, checkpoint.connection));
+        }
+        self.forget_ended(now_ms);
+    }
+
+    /// Drops sessions whose lifetime is over, and the oldest beyond the bound.
+    fn forget_ended(&mut self, now_ms: u64) {
+        while let Some(&(ends_at_ms, connection)) = self.ended.front() {
+            if ends_at_ms > now_ms && self.ended.len() <= self.limits.ended_sessions {
+                return;
+            }
+            self.ended.pop_front();
+            let is_this_end = |session: &Session| session.ends_at_ms == ends_at_ms;
+            if self.sessions.get(&connection).is_some_and(is_this_end) {
+                self.sessions.remove(&connection);
+            }
+        }
+    }
+
+    pub(super) fn session(&self, connection: ConnectionId) -> Option<(SessionRecord, Memberships)> {
+        let session = self.sessions.get(&connection)?;
+        let watches = session.watches.as_deref().cloned().unwrap_or_default();
+        Some((session.record.clone(), watches))
+    }
+
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.sessions.remove(&connection);
+    }
+
+    pub(super) fn range(&self, after: u64, limit: usize) -> Vec<Arc<Record>> {
+        let skip = (after + 1).saturating_sub(self.oldest_offset());
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        self.records.iter().skip(skip).take(limit).cloned().collect()
+    }
+
+    pub(super) fn memberships(&self, user: &UserId) -> (Position, Memberships) {
+        (self.end.clone(), self.memberships.get(user).cloned().unwrap_or_default())
+    }
+
+    pub(super) fn members(&self, topic: &Topic) -> Vec<UserId> {
+        self.members.get(topic).map(|all| all.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    fn snapshot(&self, identity: &Identity, watches: Memberships) -> Snapshot {
+        let (position, memberships) = self.memberships(&identity.user);
+        Snapshot { position, memberships, watches, revocations: self.revocations(identity) }
+    }
+
+    fn revocations(&self, identity: &Identity) -> Revocations {
+        let is_revoked = |session: &SessionId| self.sessions_revoked.contains_key(session);
+        Revocations {
+            everyone_at_ms: self.everyone_revoked_at_ms,
+            user_at_ms: self.users_revoked_at_ms.get(&identity.user).copied(),
+            session_revoked: identity.session.as_ref().is_some_and(is_revoked),
+        }
+    }
+}
+
+/// What a record counts against `log.retention_bytes`.
+fn weight(record: &Record) -> usize {
+    let payload = match &record.body {
+        Body::Event(event) => event.data.len() + event.name.len(),
+        Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
+            (add.len() + remove.len()) * size_of::<UserId>()
+        }
+        Body::Revocation(_) | Body::Disconnect { .. } => 0,
+    };
+    payload + RECORD_OVERHEAD_BYTES
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

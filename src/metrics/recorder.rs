@@ -1,0 +1,102 @@
+//! What one hub counts about deliveries, without atomics until its turn ends.
+//!
+//! Invariants: nothing recorded is lost or counted twice; the shared numbers
+//! move only in [`DeliveryRecorder::flush`].
+
+use std::sync::Arc;
+
+use super::{CLASSES, Counter, DIALECTS, LocalHistogram, Metrics, TIMED_CLASSES};
+
+/// What kind of event was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// An event that a replay repeats.
+    Durable,
+    /// An event that a replay replaces by a no-op.
+    Ephemeral,
+    /// A no-op in the place of an event.
+    Noop,
+}
+
+impl Class {
+    /// The value of the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Ephemeral => "ephemeral",
+            Self::Noop => "noop",
+        }
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Self::Durable => 0,
+            Self::Ephemeral => 1,
+            Self::Noop => 2,
+        }
+    }
+}
+
+/// A dialect in the tables of a [`DeliveryRecorder`], resolved once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialectIndex(usize);
+
+impl DialectIndex {
+    /// Finds the dialect `name`; `None` when the table of metrics has no such dialect.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        DIALECTS.iter().position(|dialect| *dialect == name).map(Self)
+    }
+}
+
+/// The deliveries of one task since its last flush.
+#[derive(Debug)]
+pub struct DeliveryRecorder {
+    waiting: [[u64; CLASSES.len()]; DIALECTS.len()],
+    shared: Vec<Counter>,
+    seconds: [LocalHistogram; TIMED_CLASSES.len()],
+}
+
+impl DeliveryRecorder {
+    /// An empty recorder that flushes into `metrics`.
+    #[must_use]
+    pub fn new(metrics: &Arc<Metrics>) -> Self {
+        let counter =
+            |dialect, class| metrics.deliveries_total.with_label_values(&[dialect, class]).clone();
+        let shared =
+            DIALECTS.iter().flat_map(|dialect| CLASSES.map(|class| counter(dialect, class)));
+        let seconds =
+            TIMED_CLASSES.map(|class| metrics.delivery_seconds.with_label_values(&[class]).local());
+        Self { waiting: Default::default(), shared: shared.collect(), seconds }
+    }
+
+    /// Counts `times` events of `class` written to sockets of `dialect`.
+    pub fn count(&mut self, dialect: DialectIndex, class: Class, times: u64) {
+        if let Some(cell) =
+            self.waiting.get_mut(dialect.0).and_then(|row| row.get_mut(class.index()))
+        {
+            *cell += times;
+        }
+    }
+
+    /// Adds `times` deliveries that took `seconds` from the accepted publish to the
+    /// written socket. No-ops are not timed.
+    pub fn observe(&mut self, class: Class, seconds: f64, times: u64) {
+        if let Some(histogram) = self.seconds.get_mut(class.index()) {
+            histogram.observe_many(seconds, times);
+        }
+    }
+
+    /// Adds everything to the shared metrics. Once in each turn of the hub.
+    pub fn flush(&mut self) {
+        for (waiting, shared) in self.waiting.iter_mut().flatten().zip(&self.shared) {
+            if *waiting > 0 {
+                shared.inc_by(std::mem::take(waiting));
+            }
+        }
+        for histogram in &mut self.seconds {
+            histogram.flush();
+        }
+    }
+}
