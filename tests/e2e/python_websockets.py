@@ -43,7 +43,8 @@ class Server:
             self.tokens = {name: os.environ[f"HUBBUB_TOKEN_{name.upper()}"] for name in ("alice", "bob")}
             return
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--dev", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"],
+            [BINARY, "serve", "--dev", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0",
+             "--set", "shutdown.drain=2s"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -87,7 +87,9 @@ export class Server {
   }
 
   async #spawn(listen, internal, args) {
-    const child = spawn(BINARY, ["serve", "--dev", "--listen", listen, "--internal-listen", internal, ...args], {
+    const child = spawn(BINARY, [
+      "serve", "--dev", "--listen", listen, "--internal-listen", internal, "--set", "shutdown.drain=2s", ...args,
+    ], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
