@@ -23,12 +23,16 @@ const log = new MessageLog({
 const state = new ConnectionState($("state"));
 let visit = null;
 
+// This tab's own words first: another tab may be somebody else.
 const remembered = {
   get(key) {
-    try { return localStorage.getItem(`hubbub.${key}`) ?? ""; } catch { return ""; }
+    const name = `hubbub.${key}`;
+    try { return sessionStorage.getItem(name) ?? localStorage.getItem(name) ?? ""; } catch { return ""; }
   },
   set(key, value) {
-    try { localStorage.setItem(`hubbub.${key}`, value); } catch { /* The page works without. */ }
+    try {
+      for (const storage of [sessionStorage, localStorage]) storage.setItem(`hubbub.${key}`, value);
+    } catch { /* The page works without. */ }
   },
 };
 
