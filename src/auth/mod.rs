@@ -6,10 +6,22 @@
 //!
 //! Not here: what an identity may do (`node`), limits on failures (`limits`).
 
+mod api_keys;
+mod claims;
+mod error;
+mod jwks;
+mod key;
 mod mint;
+mod token;
+mod verifier;
 mod wire;
 
+pub use api_keys::{ApiCaller, ApiKeys};
+pub use error::{AuthError, KeyError, KeyProblem};
+pub use jwks::Jwks;
 pub use mint::{MintClaims, MintError, mint};
+pub use token::{TokenSource, api_key_from_headers, token_from_headers};
+pub use verifier::Verifier;
 
 /// Longest token in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

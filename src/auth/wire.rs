@@ -6,7 +6,10 @@
 //!
 //! Not here: what the values must be (`claims`, `key`).
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// The claims of a token that this server issues.
 #[derive(Debug, Serialize)]
@@ -33,4 +36,92 @@ pub(super) struct IssuedClaims<'a> {
     pub profile: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
+}
+
+/// The members of a token's header that decide. `jku`, `jwk`, `x5u` and `x5c` are
+/// left out on purpose: a token never says where its key is.
+#[derive(Deserialize)]
+pub(super) struct TokenHeader<'a> {
+    #[serde(borrow)]
+    pub alg: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub kid: Option<Cow<'a, str>>,
+    /// Present in encrypted tokens only.
+    #[serde(borrow, default)]
+    pub enc: Option<&'a RawValue>,
+    /// Extensions that the reader must understand; this server knows none.
+    #[serde(borrow, default)]
+    pub crit: Option<&'a RawValue>,
+}
+
+/// The claims that this server reads.
+#[derive(Deserialize)]
+pub(super) struct RawClaims<'a> {
+    #[serde(borrow, default)]
+    pub sub: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub exp: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub nbf: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub iat: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub iss: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub aud: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub realm: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub sid: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub channels: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub teams: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub workspaces: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub roles: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub profile: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub name: Option<&'a RawValue>,
+}
+
+/// A text or a list of texts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// A key set (RFC 7517 §5). Its keys stay raw, so that one bad key costs itself only.
+#[derive(Deserialize)]
+pub(super) struct KeySet<'a> {
+    #[serde(borrow)]
+    pub keys: Vec<&'a RawValue>,
+}
+
+/// The members of one public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+#[derive(Deserialize)]
+pub(super) struct SetKey {
+    pub kty: String,
+    #[serde(default)]
+    pub kid: Option<String>,
+    #[serde(default)]
+    pub alg: Option<String>,
+    #[serde(default, rename = "use")]
+    pub purpose: Option<String>,
+    #[serde(default)]
+    pub key_ops: Option<Vec<String>>,
+    #[serde(default)]
+    pub crv: Option<String>,
+    #[serde(default)]
+    pub n: Option<String>,
+    #[serde(default)]
+    pub e: Option<String>,
+    #[serde(default)]
+    pub x: Option<String>,
+    #[serde(default)]
+    pub y: Option<String>,
 }

@@ -1,1 +1,32 @@
-//! The doors: listeners, TLS, routes, upgrade, server API, pages.
+//! The doors of a node: its listeners, and what is said over HTTP.
+//!
+//! The public listener leads to the dialects, the REST twins and the pages; the
+//! internal one to metrics, probes and the server API. Both read requests through
+//! the same strict gate, under the same deadlines.
+//!
+//! Invariants:
+//! - no internal route exists on the public listener;
+//! - the internal listener has its own thread: it answers when the node is stuck;
+//! - an answer never repeats what a peer sent.
+//!
+//! Not here: frames and the WebSocket handshake (`ws`), connected clients (`session`).
+
+mod answer;
+mod connection;
+pub mod demo;
+mod gate;
+mod head;
+mod host;
+mod listener;
+mod peer;
+mod public;
+mod upgrade;
+
+pub use answer::{Answer, Run};
+pub use connection::Door;
+pub use listener::{Listener, Shared};
+pub use peer::Peer;
+pub use public::{PublicDoor, PublicRoutes, PublicSettings};
+pub use upgrade::{
+    BearerToken, Denial, QueryError, SocketQuery, SocketRoute, Upgrade, UpgradeHandler, Verdict,
+};

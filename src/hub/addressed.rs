@@ -159,8 +159,7 @@ impl Reader {
 ///
 /// An event to one connection, or to one user, leaves nobody of it out but by name
 /// of the connection (Mattermost's order of rules).
-#[must_use]
-pub fn omission(event: &Event, connection: ConnectionId, user: &UserId) -> Option<Rule> {
+pub(super) fn omission(event: &Event, connection: ConnectionId, user: &UserId) -> Option<Rule> {
     if matches!(event.to, Topic::Connection(_)) {
         return None;
     }

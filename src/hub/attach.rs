@@ -102,9 +102,9 @@ impl ResetCause {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Trimmed => "trimmed",
+            Self::Trimmed => "retention",
             Self::Ahead => "ahead",
-            Self::TooMuch => "too_much",
+            Self::TooMuch => "replay_limit",
             Self::Unknown => "unknown",
             Self::Generation => "generation",
         }
@@ -124,17 +124,24 @@ impl Walk {
     fn revocations(&self) -> impl Iterator<Item = &Revocation> {
         self.revoked.iter().filter_map(|record| match &record.body {
             Body::Revocation(revocation) => Some(revocation),
-            _ => None,
+            Body::Event(_)
+            | Body::Members { .. }
+            | Body::Watch { .. }
+            | Body::Disconnect { .. } => None,
         })
     }
 }
 
 impl Shard {
     /// Serves a connection, or says why not.
+    ///
+    /// When nobody waits for the answer any more, the connection is forgotten again.
     pub(super) fn attach(&mut self, mut attach: Attach) {
         let attached = self.try_attach(&mut attach);
-        // The asker may have given up; its task then ends the link.
-        drop(attach.answer.send(attached));
+        let Attach { realm_key, reader, link, answer, .. } = attach;
+        if answer.send(attached).is_err() {
+            self.detach(realm_key, reader.connection, &link);
+        }
     }
 
     fn try_attach(&mut self, attach: &mut Attach) -> Attached {
@@ -164,12 +171,12 @@ impl Shard {
             }
         };
         match walk {
-            Ok(walk) => self.serve(attach, walk, cursor.max(seen)),
+            Ok(walk) => self.serve(attach, &walk, cursor.max(seen)),
             Err(cause) => Attached::Reset(cause),
         }
     }
 
-    fn serve(&mut self, attach: &mut Attach, walk: Walk, cursor: u64) -> Attached {
+    fn serve(&mut self, attach: &mut Attach, walk: &Walk, cursor: u64) -> Attached {
         let bytes = weight(&walk.sent, &attach.link);
         let (events_max, bytes_max) = attach.replay_max;
         let is_resume = attach.start != Start::Fresh;
@@ -185,7 +192,7 @@ impl Shard {
             let (scratch, deliveries) = self.writer();
             attach.link.send(hello, scratch, deliveries);
         }
-        let key = self.insert(attach, &walk, cursor);
+        let key = self.insert(attach, walk, cursor);
         let is_ended =
             |revocation| self.connections.get(key).is_some_and(|one| one.is_ended_by(revocation));
         if walk.revocations().any(is_ended) {
@@ -217,10 +224,9 @@ impl Shard {
         let watched: Vec<_> = reader
             .watches
             .open_topics()
-            .filter_map(|topic| match topic {
-                Topic::Status(user) => Some(user.clone()),
-                _ => None,
-            })
+            .filter_map(
+                |topic| if let Topic::Status(user) = topic { Some(user.clone()) } else { None },
+            )
             .collect();
         let identity = &attach.identity;
         let key = self.connections.insert(Connection {
@@ -238,7 +244,7 @@ impl Shard {
                 opened_at_ms: self.clock.now_ms(),
             }),
             view: None,
-            watches: None,
+            watches: Vec::new(),
             pinged_at: 0,
             is_touched: false,
             is_behind: false,
@@ -254,7 +260,7 @@ impl Shard {
         if !watched.is_empty()
             && let Some(connection) = self.connections.get_mut(key)
         {
-            connection.watches = Some(Box::new(watched));
+            connection.watches = watched;
         }
         self.hub_metrics.connections.inc();
         key

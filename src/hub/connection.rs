@@ -28,7 +28,7 @@ pub(super) struct Connection {
     pub(super) cursor: u64,
     pub(super) token: Box<Token>,
     pub(super) view: Option<Box<View>>,
-    pub(super) watches: Option<Box<Vec<UserId>>>,
+    pub(super) watches: Vec<UserId>,
     /// When the last unanswered ping was sent, in ticks; 0 when none is.
     pub(super) pinged_at: u32,
     pub(super) is_touched: bool,

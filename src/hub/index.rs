@@ -9,7 +9,7 @@
 //!   offset that the hub has reached;
 //! - an entry that becomes empty is removed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use indexmap::IndexSet;
 
@@ -35,7 +35,6 @@ pub struct Realm {
 /// One realm's listeners in one hub.
 #[derive(Debug)]
 pub(super) struct RealmIndex {
-    pub(super) shared: Arc<Realm>,
     /// Offset of the last record that this hub has applied.
     pub(super) seen: u64,
     people: Map<UserId, Person>,
@@ -55,11 +54,9 @@ struct Person {
 }
 
 impl RealmIndex {
-    pub(super) fn new(shared: Arc<Realm>) -> Self {
-        let seen = shared.began_at;
+    pub(super) fn new(shared: &Realm) -> Self {
         Self {
-            shared,
-            seen,
+            seen: shared.began_at,
             people: Map::default(),
             topics: Map::default(),
             connections: Map::default(),

@@ -177,6 +177,16 @@ impl Link {
         }
     }
 
+    /// Answers the peer's close frame with its own code, and drops what waits.
+    pub fn answer_close(&self, code: Option<u16>) {
+        let mut state = self.state.lock();
+        if state.closed_with.is_none() {
+            state.closed_with = Some(code.unwrap_or(1005));
+            let frame = code.map_or_else(frame::close_without_code, |code| frame::close(code, ""));
+            state.outbox.abandon(frame);
+        }
+    }
+
     /// Drops what waits and queues a close frame: the peer may resume from the log.
     pub fn abandon(&self, code: CloseCode, reason: &str) {
         let mut state = self.state.lock();
@@ -344,11 +354,16 @@ impl Link {
         self.report(&mut state);
     }
 
-    /// Notes a sign of life, and since when a message is incomplete.
-    pub fn heard(&self, incomplete_since: Option<Instant>) {
+    /// Notes a sign of life.
+    pub fn heard(&self) {
         self.heard_at.store(self.context.ticks(), Ordering::Relaxed);
-        let since = incomplete_since
-            .map_or(0, |since| ticks(since.saturating_duration_since(self.context.epoch)).max(1));
+    }
+
+    /// Notes since when a message is incomplete.
+    pub fn incomplete_since(&self, since: Option<Instant>) {
+        let since = since.map_or(0, |since| {
+            ticks(since.saturating_duration_since(self.context.epoch)).max(1)
+        });
         if self.message_since.load(Ordering::Relaxed) != since {
             self.message_since.store(since, Ordering::Relaxed);
         }

@@ -274,8 +274,7 @@ impl Hub {
         };
         let ready = self.waiting.extract_if(.., |(realm, offset, _)| has_come(*realm, *offset));
         for (_, _, done) in ready {
-            // Who asked may have gone.
-            drop(done.send(()));
+            reply(done, ());
         }
     }
 
@@ -293,30 +292,37 @@ impl Hub {
             Command::Attach(attach) => shard.attach(*attach),
             Command::Detach { realm_key, connection, link, done } => {
                 shard.detach(realm_key, connection, &link);
-                drop(done.send(()));
+                reply(done, ());
             }
             Command::View { realm_key, connection, view } => {
                 shard.view(realm_key, connection, *view);
             }
             Command::IsMember { realm_key, user, topic, answer } => {
                 let index = shard.known_realm(realm_key);
-                drop(answer.send(index.is_some_and(|index| index.is_member(&user, &topic))));
+                reply(answer, index.is_some_and(|index| index.is_member(&user, &topic)));
             }
             Command::Sync { realm_key, realm, offset, done } => {
                 if shard.realm(realm_key, &realm).is_some_and(|index| index.seen >= offset) {
-                    drop(done.send(()));
+                    reply(done, ());
                 } else {
                     self.waiting.push((realm_key, offset, done));
                 }
             }
             Command::Describe { realm_key, connection, answer } => {
-                drop(answer.send(shard.describe(realm_key, connection)));
+                reply(answer, shard.describe(realm_key, connection));
             }
             Command::Listeners { realm_key, topic, answer } => {
-                drop(answer.send(shard.listeners(realm_key, &topic)));
+                reply(answer, shard.listeners(realm_key, &topic));
             }
             Command::Inspect { answer } => drop(answer.send(shard.inspect())),
             Command::Drain { window } => self.drain = Some(Drain::new(window)),
         }
+    }
+}
+
+/// Answers a question. Whoever asked may have given up: then nobody listens.
+fn reply<T>(to: oneshot::Sender<T>, answer: T) {
+    if to.send(answer).is_err() {
+        tracing::trace!("an asker has gone");
     }
 }

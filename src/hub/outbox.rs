@@ -19,7 +19,7 @@ use super::deliveries::Deliveries;
 use crate::{
     metrics::Class,
     model::{Body, Encoding, Record, Tail},
-    ws::frame::{Kind, head},
+    ws::frame::{Opcode, put_head},
 };
 
 /// Bytes of one write, at most, unless a single frame is longer.
@@ -216,15 +216,15 @@ impl Outbox {
                     let shared = encoding.shared(&record);
                     self.bytes =
                         self.bytes.saturating_sub(shared.payload.len() + FRAME_OVERHEAD_BYTES);
-                    let kind = if shared.binary { Kind::Binary } else { Kind::Text };
-                    put_frame(scratch, kind, &shared.payload, encoding.tail, seq);
+                    let opcode = if shared.binary { Opcode::Binary } else { Opcode::Text };
+                    put_frame(scratch, opcode, &shared.payload, encoding.tail, seq);
                     deliveries.count(class(&record), record.accepted_at_us);
                 }
                 Item::Noop { seq } => {
                     self.bytes =
                         self.bytes.saturating_sub(encoding.noop.len() + FRAME_OVERHEAD_BYTES);
                     self.lazy_noops -= 1;
-                    put_frame(scratch, Kind::Text, encoding.noop, encoding.tail, seq);
+                    put_frame(scratch, Opcode::Text, encoding.noop, encoding.tail, seq);
                     deliveries.count(Class::Noop, 0);
                 }
                 Item::Frame(frame) => {
@@ -266,10 +266,10 @@ fn class(record: &Record) -> Class {
 }
 
 /// Appends one whole frame to `out`.
-fn put_frame(out: &mut Vec<u8>, kind: Kind, shared: &[u8], tail: Tail, seq: u64) {
+fn put_frame(out: &mut Vec<u8>, opcode: Opcode, shared: &[u8], tail: Tail, seq: u64) {
     match tail {
         Tail::None => {
-            out.extend_from_slice(&head(kind, shared.len()));
+            put_head(out, opcode, shared.len());
             out.extend_from_slice(shared);
         }
         Tail::Seq => {
@@ -277,7 +277,7 @@ fn put_frame(out: &mut Vec<u8>, kind: Kind, shared: &[u8], tail: Tail, seq: u64)
             let digits = decimal(seq, &mut digits);
             let key = br#","seq":"#;
             let length = shared.len() + key.len() + digits.len() + 1;
-            out.extend_from_slice(&head(kind, length));
+            put_head(out, opcode, length);
             out.extend_from_slice(shared);
             out.extend_from_slice(key);
             out.extend_from_slice(digits);

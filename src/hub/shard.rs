@@ -59,12 +59,12 @@ impl Shard {
     }
 
     /// The index of a realm, made on first use.
-    pub(super) fn realm(&mut self, key: usize, shared: &Arc<Realm>) -> Option<&mut RealmIndex> {
+    pub(super) fn realm(&mut self, key: usize, shared: &Realm) -> Option<&mut RealmIndex> {
         if self.realms.len() <= key {
             self.realms.resize_with(key + 1, || None);
         }
         let slot = self.realms.get_mut(key)?;
-        Some(slot.get_or_insert_with(|| RealmIndex::new(Arc::clone(shared))))
+        Some(slot.get_or_insert_with(|| RealmIndex::new(shared)))
     }
 
     pub(super) fn known_realm(&self, key: usize) -> Option<&RealmIndex> {
@@ -109,18 +109,18 @@ impl Shard {
             event,
         };
         match &event.to {
-            Topic::User(user) => out.to_all(index.members_of_user(user).iter().copied()),
-            Topic::Connection(id) => out.to_all(index.key(*id).into_iter()),
-            Topic::Everyone => out.to_members(index.everyone()),
+            Topic::User(user) => out.send_all(index.members_of_user(user).iter().copied()),
+            Topic::Connection(id) => out.send_all(index.key(*id).into_iter()),
+            Topic::Everyone => out.send_members(index.everyone()),
             Topic::Status(user) => {
-                out.to_all(index.members_of_user(user).iter().copied());
+                out.send_all(index.members_of_user(user).iter().copied());
                 if let Some(watchers) = index.of_topic(&event.to) {
-                    out.to_others(watchers.iter().copied(), user);
+                    out.send_others(watchers.iter().copied(), user);
                 }
             }
             Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_) | Topic::Room(_) => {
                 if let Some(keys) = index.of_topic(&event.to) {
-                    out.to_all(keys.iter().copied());
+                    out.send_all(keys.iter().copied());
                 }
             }
         }
@@ -146,7 +146,7 @@ impl Shard {
         let Some(Some(index)) = self.realms.get_mut(realm) else { return };
         let Some(key) = index.key(id) else { return };
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let watches = connection.watches.get_or_insert_default();
+        let watches = &mut connection.watches;
         for user in add {
             if !watches.contains(user) {
                 watches.push(user.clone());
@@ -200,9 +200,8 @@ impl Shard {
         if let Some(Some(index)) = self.realms.get_mut(connection.realm) {
             let served_up_to = index.seen - u64::from(connection.is_behind);
             connection.link.leave_at(connection.seq, connection.cursor.max(served_up_to));
-            let watches = connection.watches.as_deref().map_or(&[][..], Vec::as_slice);
             let who = (&connection.user, &connection.scope);
-            index.remove(key, connection.id, who, watches);
+            index.remove(key, connection.id, who, &connection.watches);
         }
         self.hub_metrics.connections.dec();
         Some(connection.link)
@@ -254,32 +253,32 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    fn to_all(&mut self, keys: impl Iterator<Item = usize>) {
+    fn send_all(&mut self, keys: impl Iterator<Item = usize>) {
         for key in keys {
-            self.to(key);
+            self.send(key);
         }
     }
 
     /// Those that read as members: rooms hear nothing of "everyone".
-    fn to_members(&mut self, keys: impl Iterator<Item = usize>) {
+    fn send_members(&mut self, keys: impl Iterator<Item = usize>) {
         for key in keys {
             let is_member = |one: &Connection| matches!(one.scope, Scope::Member);
             if self.connections.get(key).is_some_and(is_member) {
-                self.to(key);
+                self.send(key);
             }
         }
     }
 
     /// Those that are not of `user`, who were served already.
-    fn to_others(&mut self, keys: impl Iterator<Item = usize>, user: &UserId) {
+    fn send_others(&mut self, keys: impl Iterator<Item = usize>, user: &UserId) {
         for key in keys {
             if self.connections.get(key).is_some_and(|one| one.user != *user) {
-                self.to(key);
+                self.send(key);
             }
         }
     }
 
-    fn to(&mut self, key: usize) {
+    fn send(&mut self, key: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if self.record.position.offset <= connection.cursor {
             return;

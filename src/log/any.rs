@@ -8,7 +8,9 @@ use super::{
     AppendError, Appended, Checkpoint, Claim, Draft, LogError, MemoryLog, Opening, RealmLog,
     Snapshot, Tail,
 };
-use crate::model::{ConnectionId, Identity, Memberships, Position, RealmId, Record, Topic, UserId};
+use crate::model::{
+    ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic, UserId,
+};
 
 /// One of the backends. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -51,6 +53,16 @@ impl RealmLog for AnyLog {
     ) -> Result<(), LogError> {
         match self {
             Self::Memory(log) => log.checkpoint(realm, checkpoints).await,
+        }
+    }
+
+    async fn session(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+    ) -> Result<Option<(SessionRecord, Memberships)>, LogError> {
+        match self {
+            Self::Memory(log) => log.session(realm, connection).await,
         }
     }
 

@@ -94,6 +94,21 @@ pub trait RealmLog: Send + Sync {
         checkpoints: Vec<Checkpoint>,
     ) -> impl Future<Output = Result<(), LogError>> + Send;
 
+    /// A session record and its subscriptions, without claiming it.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn session(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+    ) -> impl Future<Output = Result<Option<(SessionRecord, Memberships)>, LogError>> + Send;
+
     /// Deletes a session record, so that it can't be resumed.
     ///
     /// # Errors

@@ -68,14 +68,17 @@ pub const REASONS: [(&str, &[&str]); 7] = [
     (
         "handshake",
         &[
-            "upgrade",
-            "connection",
-            "version",
-            "key",
+            "method",
+            "http_version",
+            "header_value",
+            "host",
+            "not_websocket",
+            "connection_header",
+            "websocket_key",
+            "websocket_version",
             "body",
             "origin",
-            "protocol",
-            "extension",
+            "extensions",
             "query",
             "draining",
             "other",
@@ -86,16 +89,18 @@ pub const REASONS: [(&str, &[&str]); 7] = [
         &[
             "unmasked",
             "reserved_bits",
-            "opcode",
+            "reserved_opcode",
+            "control_fragmented",
+            "control_too_long",
             "length",
-            "control",
-            "fragmentation",
+            "unexpected_continuation",
+            "message_inside_message",
             "close_payload",
-            "utf8",
+            "not_utf8",
             "too_big",
-            "fragments",
+            "too_many_fragments",
+            "control_flood",
             "message_timeout",
-            "control_rate",
             "pong_timeout",
             "other",
         ],
@@ -175,8 +180,8 @@ pub const REASONS: [(&str, &[&str]); 7] = [
 ];
 
 const SOCKET: &[&str] =
-    &["101", "400", "401", "403", "405", "408", "421", "426", "429", "503", "other"];
-const PAGE: &[&str] = &["200", "304", "400", "405", "421", "other"];
+    &["101", "400", "401", "403", "405", "408", "421", "426", "429", "503", "505", "other"];
+const PAGE: &[&str] = &["200", "304", "308", "400", "405", "421", "other"];
 const TWIN: &[&str] =
     &["200", "400", "401", "403", "404", "405", "408", "413", "415", "421", "429", "503", "other"];
 const PROBE: &[&str] = &["200", "405", "503", "other"];
@@ -186,10 +191,8 @@ const PUBLISH: &[&str] =
     &["200", "400", "401", "403", "405", "408", "409", "413", "415", "429", "503", "other"];
 
 /// The routes of both listeners and the statuses that each may answer.
-pub const ROUTES: [(&str, &[&str]); 36] = [
+pub const ROUTES: [(&str, &[&str]); 31] = [
     ("/api/v4/websocket", SOCKET),
-    ("/ws/event", SOCKET),
-    ("/ws/chat", SOCKET),
     ("/ws", SOCKET),
     ("/ws/room/{name}", SOCKET),
     ("/echo", SOCKET),
@@ -208,9 +211,6 @@ pub const ROUTES: [(&str, &[&str]); 36] = [
     ("/api/v1/publish/batch", PUBLISH),
     ("/api/v1/members", PUBLISH),
     ("/api/v1/users/{id}/memberships", CALL),
-    ("/api/v1/pydio/workspaces/{id}", PUBLISH),
-    ("/api/v1/pydio/nodes", PUBLISH),
-    ("/api/v1/pydio/events", PUBLISH),
     ("/api/v1/revoke", PUBLISH),
     ("/api/v1/disconnect", CALL),
     ("/api/v1/presence", CALL),
@@ -224,5 +224,5 @@ pub const ROUTES: [(&str, &[&str]); 36] = [
     ("public_other", &["400", "404", "405", "408", "421", "other"]),
     ("internal_other", &["400", "401", "404", "405", "408", "other"]),
     // A head that never became a request.
-    ("no_request", &["400", "408", "414", "431", "505", "other"]),
+    ("no_request", &["400", "405", "408", "414", "431", "505", "other"]),
 ];

@@ -32,6 +32,6 @@ pub use record::{
 };
 pub use revocation::Revocations;
 pub use session::{Identity, Scope, SessionRecord, UnixSeconds};
-pub use status::{Status, StatusRecord};
+pub use status::{ManualStatus, Status, StatusRecord};
 pub use topic::{Topic, TopicError};
 pub use view::View;

@@ -20,9 +20,9 @@ pub const REASON_BYTES: usize = CONTROL_BYTES - 2;
 /// The most bytes of a frame's head.
 pub const HEAD_BYTES: usize = 10;
 
-/// The kind of a data message.
+/// What a data message carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Opcode {
     /// Valid UTF-8.
     Text,
     /// Anything.
@@ -46,17 +46,22 @@ impl Deref for Head {
 
 /// The head of a frame that carries one whole message of `length` bytes.
 #[must_use]
-pub fn head(kind: Kind, length: usize) -> Head {
-    match kind {
-        Kind::Text => head_of(OpCode::Text, length),
-        Kind::Binary => head_of(OpCode::Binary, length),
+pub fn head(opcode: Opcode, length: usize) -> Head {
+    match opcode {
+        Opcode::Text => head_of(OpCode::Text, length),
+        Opcode::Binary => head_of(OpCode::Binary, length),
     }
+}
+
+/// Appends what [`head`] returns: for frames that are built in a buffer.
+pub fn put_head(buffer: &mut Vec<u8>, opcode: Opcode, length: usize) {
+    buffer.extend_from_slice(&head(opcode, length));
 }
 
 /// A whole frame: head and a copy of `payload`. For small and rare messages.
 #[must_use]
-pub fn message(kind: Kind, payload: &[u8]) -> Bytes {
-    join(&head(kind, payload.len()), payload)
+pub fn message(opcode: Opcode, payload: &[u8]) -> Bytes {
+    join(&head(opcode, payload.len()), payload)
 }
 
 /// A whole ping frame; `payload` is cut to [`CONTROL_BYTES`].
@@ -123,7 +128,7 @@ mod tests {
 
     #[test]
     fn f10_a_head_has_the_shortest_length_form() {
-        let check = |length, expected: &[u8]| assert_eq!(&*head(Kind::Text, length), expected);
+        let check = |length, expected: &[u8]| assert_eq!(&*head(Opcode::Text, length), expected);
         check(0, &[0x81, 0]);
         check(125, &[0x81, 125]);
         check(126, &[0x81, 126, 0, 126]);
@@ -132,14 +137,16 @@ mod tests {
         check(256, &[0x81, 126, 1, 0]);
         check(65_535, &[0x81, 126, 0xff, 0xff]);
         check(65_536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
-        assert_eq!(&*head(Kind::Binary, 3), [0x82, 3]);
+        let mut buffer = vec![1];
+        put_head(&mut buffer, Opcode::Binary, 3);
+        assert_eq!(buffer, [1, 0x82, 3]);
     }
 
     #[test]
     fn f02_frames_of_the_server_are_final_and_unmasked() {
         let frames = [
-            message(Kind::Text, b"hi"),
-            message(Kind::Binary, &[0; 70_000]),
+            message(Opcode::Text, b"hi"),
+            message(Opcode::Binary, &[0; 70_000]),
             ping(b"x"),
             pong(b""),
             close(1000, "bye"),
@@ -150,7 +157,7 @@ mod tests {
             assert_eq!(frame[1] & 0x80, 0, "no mask");
         }
         assert_eq!(&*close(1000, "bye"), b"\x88\x05\x03\xe8bye");
-        assert_eq!(&*message(Kind::Text, b"hi"), b"\x81\x02hi");
+        assert_eq!(&*message(Opcode::Text, b"hi"), b"\x81\x02hi");
         assert_eq!(&*pong(b"1234"), b"\x8a\x041234");
         assert_eq!(&*ping(b""), b"\x89\x00");
         assert_eq!(&*close_without_code(), b"\x88\x00");

@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    model::{ConnectionId, Identity, Memberships, Position, RealmId, Record, Topic, UserId},
+    model::{
+        ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
+        UserId,
+    },
 };
 
 /// Records that may wait in front of one tail; more make the publisher wait.
@@ -181,6 +184,14 @@ impl RealmLog for MemoryLog {
             state.checkpoint(&checkpoint, now_ms);
         }
         Ok(())
+    }
+
+    async fn session(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+    ) -> Result<Option<(SessionRecord, Memberships)>, LogError> {
+        Ok(self.realm(realm).state.lock().session(connection))
     }
 
     async fn forget(&self, realm: &RealmId, connection: ConnectionId) -> Result<(), LogError> {

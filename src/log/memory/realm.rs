@@ -329,6 +329,12 @@ impl RealmState {
         }
     }
 
+    pub(super) fn session(&self, connection: ConnectionId) -> Option<(SessionRecord, Memberships)> {
+        let session = self.sessions.get(&connection)?;
+        let watches = session.watches.as_deref().cloned().unwrap_or_default();
+        Some((session.record.clone(), watches))
+    }
+
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.sessions.remove(&connection);
     }

@@ -1,0 +1,268 @@
+//! The public door: sockets of the dialects, the REST twins, the pages.
+//!
+//! Invariants: a path has one spelling, else it is 404; what is switched off does
+//! not exist; no internal route exists here.
+//!
+//! Not here: what sockets say (`session`), the twins' answers (`rest`).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderName},
+};
+use ipnet::IpNet;
+
+use super::{
+    answer::{Answer, json, set, set_retry_after, text},
+    connection::Door,
+    demo, host,
+    peer::Peer,
+    upgrade::{BearerToken, Denial, SocketQuery, SocketRoute, Upgrade, UpgradeHandler, Verdict},
+};
+use crate::{
+    config::{AllowedOrigins, Config},
+    metrics::Metrics,
+    model::Id,
+    ws::upgrade::{Refusal, UpgradePolicy, check, respond},
+};
+
+/// The subprotocol of rooms that speak JSON.
+const ROOM_PROTOCOL: &str = "hubbub.room.v1";
+const OTHER: &str = "public_other";
+const PAGES: &str = "/demo/{file}";
+
+/// What the public door needs of the configuration.
+#[derive(Debug, Clone)]
+pub struct PublicSettings {
+    /// `--dev`: only loopback names are answered.
+    pub dev: bool,
+    /// `public.base_path`
+    pub base_path: String,
+    /// `public.allowed_origins`
+    pub allowed_origins: AllowedOrigins,
+    /// `public.trusted_proxies`
+    pub trusted_proxies: Vec<IpNet>,
+    /// `auth.cookie`
+    pub cookie: String,
+    /// Which routes exist.
+    pub routes: PublicRoutes,
+}
+
+/// Which routes exist on the public listener.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "one switch for each group of routes")]
+pub struct PublicRoutes {
+    /// `dialects.mattermost.enabled`
+    pub mattermost: bool,
+    /// `dialects.room.enabled`
+    pub room: bool,
+    /// `dialects.echo.enabled`
+    pub echo: bool,
+    /// `demo.enabled`
+    pub pages: bool,
+}
+
+impl PublicSettings {
+    /// Takes them out of `config`.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            dev: config.dev,
+            base_path: config.public.base_path.clone(),
+            allowed_origins: config.public.allowed_origins.clone(),
+            trusted_proxies: config.public.trusted_proxies.clone(),
+            cookie: config.auth.cookie.clone(),
+            routes: PublicRoutes {
+                mattermost: config.dialects.mattermost.enabled,
+                room: config.dialects.room.enabled,
+                echo: config.dialects.echo,
+                pages: config.demo,
+            },
+        }
+    }
+}
+
+/// Answers the requests of the public listener.
+#[derive(Debug)]
+pub struct PublicDoor<H> {
+    settings: PublicSettings,
+    metrics: Arc<Metrics>,
+    handler: H,
+}
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Socket(SocketRoute),
+    Ping,
+    Page(&'static str, demo::Asset),
+    Redirect(&'static str),
+}
+
+impl<H: UpgradeHandler> PublicDoor<H> {
+    /// A door that hands sockets to `handler`.
+    pub fn new(settings: PublicSettings, metrics: Arc<Metrics>, handler: H) -> Self {
+        Self { settings, metrics, handler }
+    }
+
+    fn target(&self, path: &str) -> Option<Target> {
+        let routes = self.settings.routes;
+        let base = self.settings.base_path.trim_end_matches('/');
+        let path = path.strip_prefix(base)?;
+        let socket = |enabled: bool, route| enabled.then_some(Target::Socket(route));
+        match path {
+            "/api/v4/websocket" | "/api/v4/websocket/" => {
+                socket(routes.mattermost, SocketRoute::Mattermost)
+            }
+            "/api/v4/system/ping" => routes.mattermost.then_some(Target::Ping),
+            "/ws" => socket(routes.room, SocketRoute::Room(None)),
+            "/echo" => socket(routes.echo, SocketRoute::Echo),
+            _ if path.starts_with("/ws/room/") => {
+                let name = Id::parse(path.strip_prefix("/ws/room/")?).ok()?;
+                socket(routes.room, SocketRoute::Room(Some(name)))
+            }
+            _ if routes.pages => {
+                let label = if path == "/" { "/" } else { PAGES };
+                let page = demo::asset(path).map(|asset| Target::Page(label, asset));
+                page.or_else(|| demo::redirect(path).map(Target::Redirect))
+            }
+            _ => None,
+        }
+    }
+
+    async fn socket(
+        &self,
+        route: SocketRoute,
+        mut request: Request<Incoming>,
+        peer: Peer,
+    ) -> Answer {
+        let label = route.label();
+        let policy = UpgradePolicy {
+            origins: &self.settings.allowed_origins,
+            protocols: if matches!(route, SocketRoute::Room(_)) { &[ROOM_PROTOCOL] } else { &[] },
+            tls: peer.tls,
+        };
+        let accepted = match check(&request, &policy) {
+            Ok(accepted) => accepted,
+            Err(refusal) => return Answer::new(label, self.refused(refusal)),
+        };
+        let query = match SocketQuery::parse(request.uri().query().unwrap_or_default()) {
+            Ok(query) => query,
+            Err(error) => {
+                self.metrics.rejected("handshake", "query");
+                return Answer::new(label, text(StatusCode::BAD_REQUEST, error.0));
+            }
+        };
+        let upgrade = Upgrade {
+            route,
+            protocol: accepted.protocol,
+            query,
+            token: BearerToken::find(request.headers(), &self.settings.cookie),
+            client: peer.client(request.headers(), &self.settings.trusted_proxies),
+        };
+        let run = match self.handler.accept(upgrade).await {
+            Verdict::Open(run) => run,
+            Verdict::Refuse(denial) => return Answer::new(label, denied(&denial)),
+        };
+        match respond(&mut request, accepted) {
+            // The connection takes its stream back itself, so that nothing of hyper stays.
+            Ok((response, _upgrading)) => {
+                let response = response.map(Body::new);
+                Answer { response, route: label, run: Some(run) }
+            }
+            Err(refusal) => Answer::new(label, self.refused(refusal)),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Response<Body> {
+        self.metrics.rejected("handshake", refusal.label());
+        let mut response = text(refusal.status(), refusal.message());
+        for (name, value) in refusal.headers() {
+            set(response.headers_mut(), HeaderName::from_static(name), value);
+        }
+        response
+    }
+
+    fn not_allowed(&self, allow: &str) -> Response<Body> {
+        self.metrics.rejected("http", "method");
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this method is not served here");
+        set(response.headers_mut(), header::ALLOW, allow);
+        response
+    }
+}
+
+impl<H: UpgradeHandler> Door for PublicDoor<H> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
+        if self.settings.dev && !host::is_loopback(request.headers()) {
+            self.metrics.rejected("http", "host");
+            let line = "a development node answers to loopback names only";
+            return Answer::new(OTHER, text(StatusCode::MISDIRECTED_REQUEST, line));
+        }
+        let Some(target) = self.target(request.uri().path()) else {
+            self.metrics.rejected("http", "not_found");
+            return Answer::new(OTHER, text(StatusCode::NOT_FOUND, "there is nothing here"));
+        };
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        match target {
+            Target::Socket(route) => self.socket(route, request, peer).await,
+            Target::Ping if reads => {
+                let ok = json(StatusCode::OK, r#"{"status":"OK"}"#);
+                Answer::new("/api/v4/system/ping", ok)
+            }
+            Target::Ping => Answer::new("/api/v4/system/ping", self.not_allowed("GET, HEAD")),
+            Target::Page(..) | Target::Redirect(_) if !reads => {
+                Answer::new(PAGES, self.not_allowed("GET, HEAD"))
+            }
+            Target::Page(label, asset) => Answer::new(label, page(&asset, &request)),
+            Target::Redirect(to) => {
+                let mut response = text(StatusCode::PERMANENT_REDIRECT, "this page moved");
+                set(response.headers_mut(), header::LOCATION, to);
+                Answer::new(PAGES, response)
+            }
+        }
+    }
+}
+
+impl SocketRoute {
+    /// The route in the metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Mattermost => "/api/v4/websocket",
+            Self::Room(None) => "/ws",
+            Self::Room(Some(_)) => "/ws/room/{name}",
+            Self::Echo => "/echo",
+        }
+    }
+}
+
+fn denied(denial: &Denial) -> Response<Body> {
+    let status = StatusCode::from_u16(denial.status).unwrap_or(StatusCode::FORBIDDEN);
+    let mut response = text(status, denial.text);
+    if let Some(wait) = denial.retry_after {
+        set_retry_after(response.headers_mut(), wait);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        set(response.headers_mut(), header::WWW_AUTHENTICATE, "Bearer");
+    }
+    response
+}
+
+fn page(asset: &demo::Asset, request: &Request<Incoming>) -> Response<Body> {
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let is_known = known.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == asset.etag));
+    let mut response = Response::new(Body::from(asset.bytes));
+    if is_known {
+        response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    set(response.headers_mut(), header::CONTENT_TYPE, asset.content_type);
+    set(response.headers_mut(), header::ETAG, &asset.etag);
+    for (name, value) in demo::HEADERS {
+        set(response.headers_mut(), HeaderName::from_static(name), value);
+    }
+    response
+}

@@ -1,0 +1,228 @@
+//! The tails: they carry each realm's records from the log to ring, rooms and hubs.
+//!
+//! Invariants:
+//! - records leave a tail in the order of the log, each once: an offset that is not
+//!   the next one, or a wrong tag, is a gap and is read again from the log;
+//! - a tail that can't go on ends, and with it the node: a deaf node looks healthy;
+//! - a tail waits for a full hub, never for a socket.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Node, RealmEntry};
+use crate::{
+    hub::Parcel,
+    log::{Inbound, LogError, RealmLog as _, Tail},
+    model::{RealmId, Record, Tag},
+};
+
+/// Records that a tail takes at once.
+const STEP_RECORDS: usize = 256;
+
+/// A realm that wants its tail, and who asked.
+type Starting = (RealmId, oneshot::Sender<Result<RealmEntry, LogError>>);
+
+/// The task that owns the tails of all realms.
+#[derive(Debug)]
+pub struct Tails {
+    node: Arc<Node>,
+    starting: mpsc::Receiver<Starting>,
+}
+
+impl Tails {
+    pub(super) fn new(node: Arc<Node>, starting: mpsc::Receiver<Starting>) -> Self {
+        Self { node, starting }
+    }
+
+    /// Runs until `stop` is cancelled, or a tail fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future aborts all tails.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut tails = JoinSet::new();
+        loop {
+            // Every arm is cancel safe; stop comes first.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = tails.join_next() => {
+                    tracing::error!(?ended, "tail ended");
+                    return;
+                }
+                Some((realm, answer)) = self.starting.recv() => {
+                    let started = self.start(&realm, &mut tails, &stop).await;
+                    if answer.send(started).is_err() {
+                        tracing::debug!("who asked for a realm has gone");
+                    }
+                }
+            }
+        }
+        while tails.join_next().await.is_some() {}
+    }
+
+    async fn start(
+        &self,
+        id: &RealmId,
+        tails: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<RealmEntry, LogError> {
+        // Two may have asked before the first tail ran.
+        if let Some(entry) = self.node.realms.read().get(id) {
+            return Ok(entry.clone());
+        }
+        let Tail { position, inbound } = self.node.log.attach(id).await?;
+        let entry = self.node.adopt(id, position.offset);
+        let runner = Runner {
+            node: Arc::clone(&self.node),
+            entry: entry.clone(),
+            last: (position.offset, position.tag),
+        };
+        tails.spawn(runner.run(inbound, stop.clone()));
+        tracing::info!(realm = %id, "realm started");
+        Ok(entry)
+    }
+}
+
+/// The tail of one realm.
+struct Runner {
+    node: Arc<Node>,
+    entry: RealmEntry,
+    /// Offset and tag of the last record that was carried.
+    last: (u64, Tag),
+}
+
+impl Runner {
+    async fn run(mut self, mut inbound: mpsc::Receiver<Inbound>, stop: CancellationToken) {
+        let mut step = Vec::with_capacity(STEP_RECORDS);
+        loop {
+            // Cancel safe: records are taken only in the poll that returns them. On stop,
+            // what the log handed over is still delivered.
+            let count = tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    inbound.close();
+                    inbound.recv_many(&mut step, STEP_RECORDS).await
+                }
+                count = inbound.recv_many(&mut step, STEP_RECORDS) => count,
+            };
+            if count == 0 {
+                return;
+            }
+            let waiting = i64::try_from(inbound.len()).unwrap_or(i64::MAX);
+            self.node.metrics.tail_lag_events.set(waiting);
+            let Some(records) = self.in_order(&mut step).await else { return };
+            self.carry(records).await;
+        }
+    }
+
+    /// The next records without a gap; `None` when the log has lost them.
+    async fn in_order(&mut self, step: &mut Vec<Inbound>) -> Option<Vec<Arc<Record>>> {
+        let mut records = Vec::with_capacity(step.len());
+        for inbound in step.drain(..) {
+            match inbound {
+                Inbound::Record(record) => match self.place(&record) {
+                    Place::Next => {
+                        self.last = (record.position.offset, record.position.tag);
+                        records.push(record);
+                    }
+                    Place::Old => {}
+                    Place::Ahead => self.catch_up(&mut records).await?,
+                },
+                Inbound::Gap => self.catch_up(&mut records).await?,
+            }
+        }
+        Some(records)
+    }
+
+    fn place(&self, record: &Record) -> Place {
+        let (offset, tag) = self.last;
+        if record.position.offset <= offset {
+            Place::Old
+        } else if record.position.offset == offset + 1 && record.previous_tag == tag {
+            Place::Next
+        } else {
+            Place::Ahead
+        }
+    }
+
+    /// Reads from the log what did not arrive.
+    async fn catch_up(&mut self, records: &mut Vec<Arc<Record>>) -> Option<()> {
+        self.node.metrics.tail_catchups_total.with_label_values(&["gap"]).inc();
+        loop {
+            let range = self.node.log.range(&self.entry.realm.id, self.last.0, STEP_RECORDS).await;
+            let range = match range {
+                Ok(range) => range,
+                Err(LogError { retry_after }) => {
+                    tokio::time::sleep(retry_after).await;
+                    continue;
+                }
+            };
+            if range.is_empty() {
+                return Some(());
+            }
+            for record in range {
+                if self.place(&record) != Place::Next {
+                    tracing::error!(offset = record.position.offset, "the log has lost records");
+                    return None;
+                }
+                self.last = (record.position.offset, record.position.tag);
+                records.push(record);
+            }
+        }
+    }
+
+    /// Into the ring first, so that a resume finds whatever a hub has applied.
+    async fn carry(&self, records: Vec<Arc<Record>>) {
+        let node = &self.node;
+        let Some(newest) = records.last() else { return };
+        let lag_us = node.clock.now_us().saturating_sub(newest.accepted_at_us);
+        #[expect(clippy::cast_precision_loss, reason = "a delay far below 2^53 microseconds")]
+        node.metrics.tail_lag_seconds.set(lag_us as f64 / 1e6);
+        node.metrics.events_tailed_total.inc_by(records.len() as u64);
+        for record in &records {
+            self.entry.realm.ring.push(Arc::clone(record));
+            node.rooms.note(self.entry.key, record);
+        }
+        for hub in &node.hubs {
+            for some in records.chunks(STEP_RECORDS.min(hub.records.max_capacity())) {
+                // A full hub makes the tail wait; the hub never waits for a socket.
+                let Ok(permits) = hub.records.reserve_many(some.len()).await else { return };
+                for (permit, record) in permits.zip(some) {
+                    permit.send(Parcel {
+                        realm_key: self.entry.key,
+                        realm: Arc::clone(&self.entry.realm),
+                        record: Arc::clone(record),
+                    });
+                }
+                hub.show_queue();
+            }
+        }
+        self.show_rings();
+    }
+
+    fn show_rings(&self) {
+        let (mut records, mut bytes) = (0, 0);
+        for entry in self.node.realms.read().values() {
+            let fill = entry.realm.ring.fill();
+            records += fill.records;
+            bytes += fill.bytes;
+        }
+        let metrics = &self.node.metrics;
+        metrics.ring_events.set(i64::try_from(records).unwrap_or(i64::MAX));
+        metrics.ring_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// Where a record is in relation to the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Next,
+    Old,
+    Ahead,
+}

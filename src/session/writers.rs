@@ -1,0 +1,46 @@
+//! Buffers for tasks that write a socket themselves: replies, blocked sockets, TLS.
+//!
+//! Invariants: a writer belongs to one caller at a time and for one call without
+//! an await; as many exist as were ever used at once, which the worker threads bound.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::{clock::Clock, hub::Deliveries, metrics::Metrics};
+
+/// The writers of a node.
+#[derive(Debug)]
+pub(super) struct Writers {
+    idle: Mutex<Vec<Box<Writer>>>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+}
+
+/// What a write needs beside the link.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) scratch: Vec<u8>,
+    pub(super) deliveries: Deliveries,
+}
+
+impl Writers {
+    pub(super) fn new(metrics: &Arc<Metrics>, clock: Clock) -> Self {
+        Self { idle: Mutex::default(), metrics: Arc::clone(metrics), clock }
+    }
+
+    /// Lends a writer to `work`.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> T) -> T {
+        let idle = self.idle.lock().pop();
+        let mut writer = idle.unwrap_or_else(|| {
+            Box::new(Writer {
+                scratch: Vec::new(),
+                deliveries: Deliveries::new(&self.metrics, self.clock.clone()),
+            })
+        });
+        let result = work(&mut writer);
+        writer.deliveries.flush();
+        self.idle.lock().push(writer);
+        result
+    }
+}
