@@ -63,9 +63,11 @@ impl Receiver {
     /// Begins with bytes that arrived with the request (RFC 6455 section 4.2.2: what
     /// follows the head belongs to the frames).
     #[must_use]
-    pub fn new(leftover: &Bytes) -> Self {
+    pub fn new(leftover: Bytes) -> Self {
         let mut receiver = Self::default();
-        receiver.keep(leftover);
+        receiver.keep(&leftover);
+        // Even when it is empty it may hold the read buffer of the HTTP connection.
+        drop(leftover);
         receiver
     }
 

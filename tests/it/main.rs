@@ -7,5 +7,6 @@
     reason = "a test that panics has failed, also in its helpers"
 )]
 
+mod http;
 mod tidy;
 mod ws;

@@ -119,7 +119,7 @@ fn refuse(refusal: Refusal) -> Response<Either<Empty<Bytes>, Full<Bytes>>> {
 
 async fn run(upgrading: Upgrading, limits: FrameLimits) {
     let Ok(Upgraded { mut stream, leftover }) = upgrading.finish().await else { return };
-    let mut receiver = Receiver::new(&leftover);
+    let mut receiver = Receiver::new(leftover);
     if let Some(closing) = echo(&mut stream, &mut receiver, &limits).await {
         finish(&mut stream, &mut receiver, closing, &limits).await;
     }

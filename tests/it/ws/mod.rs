@@ -17,4 +17,5 @@ mod client;
 mod closing;
 mod echo;
 mod handshake;
+mod receiver;
 mod tls;
