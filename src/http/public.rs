@@ -168,8 +168,7 @@ impl<H: UpgradeHandler> PublicDoor<H> {
             Verdict::Refuse(denial) => return Answer::new(label, denied(&denial)),
         };
         match respond(&mut request, accepted) {
-            // The connection takes its stream back itself, so that nothing of hyper stays.
-            Ok((response, _upgrading)) => {
+            Ok(response) => {
                 let response = response.map(Body::new);
                 Answer { response, route: label, run: Some(run) }
             }
