@@ -191,7 +191,7 @@ impl Bench {
         let record = event(1);
         let mut payload = NUMBERED.shared(&record).payload.to_vec();
         payload.extend_from_slice(br#","seq":1000}"#);
-        let frames = frame::message(frame::Kind::Text, &payload);
+        let frames = frame::message(frame::Opcode::Text, &payload);
         let frames = frames.repeat(usize::try_from(window).unwrap());
         for _ in 0..events / window {
             for link in &self.links {
