@@ -361,9 +361,8 @@ impl Link {
 
     /// Notes since when a message is incomplete.
     pub fn incomplete_since(&self, since: Option<Instant>) {
-        let since = since.map_or(0, |since| {
-            ticks(since.saturating_duration_since(self.context.epoch)).max(1)
-        });
+        let since = since
+            .map_or(0, |since| ticks(since.saturating_duration_since(self.context.epoch)).max(1));
         if self.message_since.load(Ordering::Relaxed) != since {
             self.message_since.store(since, Ordering::Relaxed);
         }

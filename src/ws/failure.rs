@@ -98,23 +98,21 @@ impl Failure {
         }
     }
 
-    /// The label in metrics.
+    /// The label in metrics, of the stage `frame`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Unmasked => "unmasked",
             Self::ReservedBits => "reserved_bits",
-            Self::ReservedOpcode => "reserved_opcode",
-            Self::ControlFragmented => "control_fragmented",
-            Self::ControlTooLong => "control_too_long",
+            Self::ReservedOpcode => "opcode",
+            Self::ControlFragmented | Self::ControlTooLong => "control",
             Self::Length => "length",
-            Self::UnexpectedContinuation => "unexpected_continuation",
-            Self::MessageInsideMessage => "message_inside_message",
+            Self::UnexpectedContinuation | Self::MessageInsideMessage => "fragmentation",
             Self::ClosePayload => "close_payload",
-            Self::NotUtf8 => "not_utf8",
+            Self::NotUtf8 => "utf8",
             Self::TooBig => "too_big",
-            Self::TooManyFragments => "too_many_fragments",
-            Self::ControlFlood => "control_flood",
+            Self::TooManyFragments => "fragments",
+            Self::ControlFlood => "control_rate",
             Self::MessageTimeout => "message_timeout",
         }
     }

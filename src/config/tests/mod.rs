@@ -1,0 +1,1 @@
+//! Goal: every rule of the configuration holds and every error names its key.
