@@ -15,7 +15,7 @@ use super::{
     DEFAULT_REALM,
     error::AuthError,
     verifier::Rules,
-    wire::{OneOrMany, RawClaims},
+    wire::{OneOrMany, RawClaims, read_object},
 };
 use crate::model::{Id, Identity, Topic, UnixSeconds};
 
@@ -41,7 +41,7 @@ pub(super) fn identity(
     if is_too_deep(payload) {
         return Err(AuthError::Malformed);
     }
-    let claims: RawClaims<'_> = serde_json::from_str(text).map_err(|_| AuthError::Malformed)?;
+    let claims: RawClaims<'_> = read_object(text).map_err(|_| AuthError::Malformed)?;
     let (issued_at, expires_at) = check_times(&claims, rules, now)?;
     check_origin(&claims, rules)?;
     let user = id(claims.sub, "sub")?.ok_or(AuthError::Missing("sub"))?;

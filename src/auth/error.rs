@@ -128,7 +128,7 @@ pub enum KeyProblem {
     #[error("holds a private key: give the public one")]
     PrivateKey,
     /// An RSA key that can be broken.
-    #[error("is a weak RSA key: 2048 to 8192 bits and an odd exponent of 3 or more are needed")]
+    #[error("is not an RSA public key of 2048 to 8192 bits with an odd exponent of 3 or more")]
     WeakRsa,
     /// A key of a curve that the algorithm does not use.
     #[error("is a key of another curve than the algorithm's")]

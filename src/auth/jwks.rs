@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     error::KeyProblem,
     key::Key,
-    wire::{KeySet, SetKey},
+    wire::{KeySet, SetKey, read_object},
 };
 use crate::clock::random_below;
 
@@ -309,13 +309,14 @@ async fn fetch(source: &Source) -> Result<Fetched, FetchError> {
 }
 
 fn parse(body: &[u8]) -> Result<Fetched, FetchError> {
-    let set: KeySet<'_> = serde_json::from_slice(body).map_err(|_| FetchError::Malformed)?;
+    let text = std::str::from_utf8(body).map_err(|_| FetchError::Malformed)?;
+    let set: KeySet<'_> = read_object(text).map_err(|_| FetchError::Malformed)?;
     if set.keys.len() > KEYS_MAX {
         return Err(FetchError::TooMany);
     }
     let mut fetched = Fetched { keys: Vec::with_capacity(set.keys.len()), refused: 0 };
     for raw in set.keys {
-        let key = serde_json::from_str::<SetKey>(raw.get()).map_err(|_| KeyProblem::NotPublicKey);
+        let key = read_object::<SetKey>(raw.get()).map_err(|_| KeyProblem::NotPublicKey);
         match key.and_then(Key::from_set) {
             // A name selects exactly one key: the first one.
             Ok(Some(key))

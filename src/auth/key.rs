@@ -151,8 +151,10 @@ fn check_public(key: &DecodingKey, algorithm: Algorithm) -> Result<(), KeyProble
         let bytes = key.try_get_as_bytes().map_err(|_| KeyProblem::NotPublicKey)?;
         return if bytes.len() == 32 { Ok(()) } else { Err(KeyProblem::Curve) };
     }
-    let parts =
-        Jwk::from_decoding_key(key, Some(algorithm)).map_err(|_| KeyProblem::NotPublicKey)?;
+    // The library reads no RSA key that is too small, and does not say why.
+    let is_rsa = key.family() == AlgorithmFamily::Rsa;
+    let problem = if is_rsa { KeyProblem::WeakRsa } else { KeyProblem::NotPublicKey };
+    let parts = Jwk::from_decoding_key(key, Some(algorithm)).map_err(|_| problem)?;
     if let AlgorithmParameters::RSA(rsa) = &parts.algorithm {
         return check_rsa(&rsa.n, &rsa.e);
     }

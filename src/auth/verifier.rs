@@ -21,7 +21,7 @@ use super::{
     Jwks, TOKEN_BYTES_MAX, claims,
     error::{AuthError, KeyError, KeyProblem},
     key::Key,
-    wire::TokenHeader,
+    wire::{TokenHeader, read_object},
 };
 use crate::{clock::Clock, config, model::Identity};
 
@@ -179,7 +179,7 @@ fn read_header(json: &[u8]) -> Result<(Algorithm, Option<String>), AuthError> {
     if claims::is_too_deep(json) {
         return Err(AuthError::Malformed);
     }
-    let header: TokenHeader<'_> = serde_json::from_str(text).map_err(|_| AuthError::Malformed)?;
+    let header: TokenHeader<'_> = read_object(text).map_err(|_| AuthError::Malformed)?;
     if header.enc.is_some() {
         return Err(AuthError::Encrypted);
     }
@@ -224,9 +224,12 @@ fn check_signature(
 fn load(auth: &config::Auth) -> Result<(Rules, Option<super::jwks::Source>), Vec<KeyError>> {
     let mut errors = Vec::new();
     let mut keys: Vec<Key> = Vec::with_capacity(auth.keys.len());
-    let is_single = auth.keys.len() == 1 && auth.keys.iter().all(|key| key.kid.is_none());
+    let is_secret = |key: &config::AuthKey| {
+        key.kid.is_none() && matches!(key.material, config::KeyMaterial::Secret(_))
+    };
+    let is_single = auth.keys.len() == 1 && auth.keys.iter().all(is_secret);
     for (index, key) in auth.keys.iter().enumerate() {
-        // One key without a name comes from `auth.secret`, more from the list.
+        // One nameless secret is `auth.secret`, all else is in the list.
         let name = if is_single { "auth".to_owned() } else { format!("auth.keys[{index}]") };
         match Key::from_config(&name, key) {
             Ok(key) if key.kid.is_some() && keys.iter().any(|other| other.kid == key.kid) => errors

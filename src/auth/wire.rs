@@ -11,6 +11,19 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+/// Reads a JSON object. A list is refused: serde would take its elements for the
+/// members in order. The error is empty because the library's would quote the text.
+pub(super) fn read_object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, NotThatObject> {
+    if !json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
+        return Err(NotThatObject);
+    }
+    serde_json::from_str(json).map_err(|_| NotThatObject)
+}
+
+/// The text is not JSON, not an object, or has members of the wrong types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotThatObject;
+
 /// The claims of a token that this server issues.
 #[derive(Debug, Serialize)]
 pub(super) struct IssuedClaims<'a> {

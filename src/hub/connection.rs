@@ -72,8 +72,7 @@ impl Connection {
     fn withholds(&self, record: &Record) -> bool {
         let Some(view) = &self.view else { return false };
         let Body::Event(event) = &record.body else { return false };
-        let is_scoped = matches!(&*event.name, "typing" | "reaction_added" | "reaction_removed");
-        is_scoped && view.hides(&event.to)
+        (self.link.encoding().withheld)(event, view)
     }
 
     /// True when `revocation` ends this connection's token.

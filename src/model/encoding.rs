@@ -6,7 +6,7 @@
 //! Invariants: encodings with different output have different slots; a rendering
 //! depends on the record alone.
 
-use super::{Record, Rendering, RenderingSlot};
+use super::{Event, Record, Rendering, RenderingSlot, View};
 
 /// One way to write records on a socket.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Encoding {
     pub tail: Tail,
     /// The shared part of a withheld event.
     pub noop: &'static [u8],
+    /// True for an event that a client with this view need not see.
+    pub withheld: fn(&Event, &View) -> bool,
 }
 
 /// What follows the shared part of a frame's payload.

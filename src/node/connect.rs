@@ -40,11 +40,16 @@ pub struct Greeting<'a> {
     pub connection: ConnectionId,
     /// Its user.
     pub identity: &'a Identity,
+    /// What it reads.
+    pub scope: &'a Scope,
     /// The name of this node.
     pub node: &'a str,
     /// The last messages, when the connection reads a room.
     pub history: &'a [Arc<Record>],
 }
+
+/// Writes the complete first frame of a numbering.
+pub type Greet = Box<dyn Fn(&Greeting<'_>) -> Option<Bytes> + Send + Sync>;
 
 /// A socket whose user was proved.
 pub struct Arrival {
@@ -57,7 +62,7 @@ pub struct Arrival {
     /// Where it wants to go on.
     pub resume: Option<Resume>,
     /// Writes the complete first frame; `None` when the dialect has none.
-    pub greet: fn(&Greeting<'_>) -> Option<Bytes>,
+    pub greet: Greet,
 }
 
 impl std::fmt::Debug for Arrival {
@@ -274,6 +279,7 @@ impl Node {
         (arrival.greet)(&Greeting {
             connection: seat.connection,
             identity: &arrival.identity,
+            scope: &arrival.scope,
             node: &self.id,
             history: &history,
         })

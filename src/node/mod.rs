@@ -17,18 +17,20 @@ mod publish;
 mod rooms;
 mod status;
 mod tail;
+mod watch;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
-pub use connect::{Arrival, Greeting, Resume, Seat, Welcome};
+pub use connect::{Arrival, Greet, Greeting, Resume, Seat, Welcome};
 pub use inspect::{Delivery, NodeInfo, RealmInfo};
 pub use publish::{PublishError, Published};
 pub use rooms::HISTORY_MAX;
 pub use status::StatusTask;
 pub use tail::Tails;
+pub use watch::WatchError;
 
 use self::rooms::Rooms;
 use crate::{

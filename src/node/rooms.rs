@@ -21,9 +21,12 @@ const ROOMS_MAX: usize = 10_000;
 /// Messages kept beyond the history, because a joiner's place may lag behind.
 const SPARE: usize = 16;
 
+/// The messages of each room: realm and name, then records, oldest first.
+type Messages = HashMap<(usize, Id), VecDeque<Arc<Record>>>;
+
 /// The recent messages of all rooms.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(Mutex<HashMap<(usize, Id), VecDeque<Arc<Record>>>>);
+pub(super) struct Rooms(Mutex<Messages>);
 
 impl Rooms {
     /// Keeps `record` when it is a message to a room.
@@ -55,7 +58,7 @@ impl Rooms {
 }
 
 /// Forgets a tenth of the rooms at once, so that the search for them is rare.
-fn forget_quiet_rooms(rooms: &mut HashMap<(usize, Id), VecDeque<Arc<Record>>>) {
+fn forget_quiet_rooms(rooms: &mut Messages) {
     let last_offset =
         |messages: &VecDeque<Arc<Record>>| messages.back().map_or(0, |last| last.accepted_at_us);
     let mut moments: Vec<u64> = rooms.values().map(last_offset).collect();

@@ -9,6 +9,7 @@ use super::writers::Writers;
 use crate::{
     auth::Verifier,
     config::Config,
+    dialect::json::JsonLimits,
     hub::{LinkContext, OutboxLimits},
     lifecycle::CancellationToken,
     node::Node,
@@ -50,5 +51,15 @@ impl Context {
         });
         let writers = Writers::new(node.metrics(), node.clock().clone());
         Arc::new(Self { node, verifier, config, draining, links, writers })
+    }
+
+    /// What one JSON message of a client may hold.
+    pub(super) fn json_limits(&self) -> JsonLimits {
+        let limits = &self.config.limits;
+        JsonLimits {
+            depth: limits.json_depth,
+            elements: limits.json_elements,
+            string_bytes: limits.json_string_bytes,
+        }
     }
 }

@@ -82,7 +82,7 @@ impl Socket {
         shared: Arc<Shared>,
         encoding: &'static Encoding,
         stream: Stream,
-        leftover: &Bytes,
+        leftover: Bytes,
     ) -> Self {
         let (plain, tls) = match stream {
             Stream::Plain(socket) => (Some(socket), None),
@@ -109,6 +109,15 @@ impl Socket {
         self.shared.writers.with(|writer| {
             self.link.send(frame, &mut writer.scratch, &mut writer.deliveries);
         });
+    }
+
+    /// Waits until everything that waits has been written.
+    ///
+    /// # Errors
+    ///
+    /// When the socket failed.
+    pub(super) async fn written(&mut self) -> io::Result<()> {
+        poll_fn(|ctx| self.poll_written(ctx)).await
     }
 
     /// Closes with `code`; what waits is dropped, the peer may resume.
@@ -145,9 +154,9 @@ impl Socket {
     ) -> Poll<Result<Incoming, End>> {
         let Self { shared, link, receiver, tls } = self;
         loop {
-            let duty = shared.writers.with(|Writer { scratch, deliveries }| {
-                link.poll_duty(ctx, scratch, deliveries)
-            });
+            let duty = shared
+                .writers
+                .with(|Writer { scratch, deliveries }| link.poll_duty(ctx, scratch, deliveries));
             match duty {
                 Poll::Ready(Duty::Close(code)) => return Poll::Ready(Err(End::ByServer(code))),
                 Poll::Ready(Duty::Broken) => return Poll::Ready(Err(End::Gone)),
@@ -251,10 +260,7 @@ impl Socket {
             match heard {
                 Ok(Incoming::Close { .. }) | Err(_) => return,
                 Ok(
-                    Incoming::Text(_)
-                    | Incoming::Binary(_)
-                    | Incoming::Ping(_)
-                    | Incoming::Pong(_),
+                    Incoming::Text(_) | Incoming::Binary(_) | Incoming::Ping(_) | Incoming::Pong(_),
                 ) => {}
             }
         }

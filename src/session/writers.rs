@@ -9,10 +9,13 @@ use parking_lot::Mutex;
 
 use crate::{clock::Clock, hub::Deliveries, metrics::Metrics};
 
+/// Bytes that an idle buffer keeps, at most.
+const SCRATCH_BYTES_MAX: usize = 1024 * 1024;
+
 /// The writers of a node.
 #[derive(Debug)]
 pub(super) struct Writers {
-    idle: Mutex<Vec<Box<Writer>>>,
+    idle: Mutex<Vec<Writer>>,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
@@ -33,13 +36,14 @@ impl Writers {
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> T) -> T {
         let idle = self.idle.lock().pop();
         let mut writer = idle.unwrap_or_else(|| {
-            Box::new(Writer {
-                scratch: Vec::new(),
-                deliveries: Deliveries::new(&self.metrics, self.clock.clone()),
-            })
+            let deliveries = Deliveries::new(&self.metrics, self.clock.clone());
+            Writer { scratch: Vec::new(), deliveries }
         });
         let result = work(&mut writer);
         writer.deliveries.flush();
+        if writer.scratch.capacity() > SCRATCH_BYTES_MAX {
+            writer.scratch = Vec::new();
+        }
         self.idle.lock().push(writer);
         result
     }

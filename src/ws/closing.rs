@@ -90,7 +90,14 @@ impl Closing {
         Self { frame, deadline: now + CLOSE_TIMEOUT, step, clean: false }
     }
 
-    /// The one close frame to send.
+    /// The close frame went out through the socket's queue: [`finish`] sends none and
+    /// only ends the connection.
+    #[must_use]
+    pub fn with_frame_sent(self) -> Self {
+        Self { frame: Bytes::new(), ..self }
+    }
+
+    /// The one close frame to send; empty when it was sent already.
     #[must_use]
     pub fn frame(&self) -> &Bytes {
         &self.frame

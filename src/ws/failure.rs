@@ -98,7 +98,7 @@ impl Failure {
         }
     }
 
-    /// The label in metrics.
+    /// The label in metrics, of the stage `frame`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {

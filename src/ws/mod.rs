@@ -1,7 +1,7 @@
 //! The WebSocket layer: handshake, frames, whole messages, caps, close codes.
 //!
-//! From outside in: [`Tls`] and [`Stream`] are the transport, [`upgrade`] turns an
-//! HTTP request into a [`Stream`], a [`Receiver`] reads whole messages from it, and
+//! From outside in: [`Tls`] and [`Stream`] are the transport, [`upgrade`] decides
+//! which HTTP requests get one, a [`Receiver`] reads whole messages from it, and
 //! [`Closing`] with [`finish`] ends it. [`frame`] writes frames.
 //!
 //! Invariants:

@@ -1,33 +1,26 @@
-//! The opening handshake: from an HTTP request to a [`Stream`] of frames.
+//! The opening handshake: which HTTP requests become WebSockets.
 //!
-//! [`check`] judges a request, [`respond`] answers it, and [`Upgrading::finish`]
-//! waits for the stream, so that a session runs in a task of its own and the state of
-//! the HTTP connection is dropped.
-//!
-//! The connection must be served by hyper's HTTP/1 with upgrades, over
-//! `TokioIo<Stream>`.
+//! [`check`] judges a request, [`respond`] answers it. Who serves the connection then
+//! takes it from hyper, together with the bytes that were read already.
 //!
 //! Invariants: an extension is never negotiated, a subprotocol only if it was
-//! offered; no text of the request goes into a response; bytes behind the head of
-//! the request belong to the frames.
+//! offered; no text of the request goes into a response.
 //!
-//! Not here: sizes of heads, routes, tokens, rates (`http`, `auth`, `limits`).
+//! Not here: sizes of heads, routes, tokens, rates, the connection (`http`, `auth`,
+//! `limits`).
 
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
-use fastwebsockets::upgrade::UpgradeFut;
 use http_body_util::Empty;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Version,
     header::{self, AsHeaderName, HeaderName, HeaderValue},
 };
-use hyper_util::rt::TokioIo;
 
 use super::{
-    Stream,
     extensions::is_extension_list,
     origin::{Authority, is_allowed},
 };
@@ -133,7 +126,7 @@ impl Refusal {
         }
     }
 
-    /// The label in metrics.
+    /// The label in metrics, of the stage `handshake`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -197,8 +190,8 @@ pub fn check<B>(request: &Request<B>, policy: &UpgradePolicy<'_>) -> Result<Acce
     Ok(Accepted { protocol: choose_protocol(headers, policy.protocols) })
 }
 
-/// Answers a request that [`check`] accepted: the 101 to send, and the upgrade that
-/// completes when it has been sent.
+/// The 101 that answers a request which [`check`] accepted. When it has been sent,
+/// the connection and what was read behind the request belong to the frames.
 ///
 /// # Errors
 ///
@@ -206,60 +199,16 @@ pub fn check<B>(request: &Request<B>, policy: &UpgradePolicy<'_>) -> Result<Acce
 pub fn respond<B>(
     request: &mut Request<B>,
     accepted: Accepted,
-) -> Result<(Response<Empty<Bytes>>, Upgrading), Refusal> {
-    let (mut response, upgrade) =
+) -> Result<Response<Empty<Bytes>>, Refusal> {
+    // The library's stream is not wanted: it comes with a reader and its buffer.
+    let (mut response, _stream) =
         fastwebsockets::upgrade::upgrade(request).map_err(|_unchecked| Refusal::Key)?;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     if let Some(protocol) = accepted.protocol {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     }
-    Ok((response, Upgrading(upgrade)))
-}
-
-/// An upgrade whose response may still be on its way.
-#[derive(Debug)]
-pub struct Upgrading(UpgradeFut);
-
-/// A connection that carries frames from now on.
-#[derive(Debug)]
-pub struct Upgraded {
-    /// The connection.
-    pub stream: Stream,
-    /// The first bytes of frames, when they came together with the request.
-    pub leftover: Bytes,
-}
-
-/// Why there is no stream after a 101.
-#[derive(Debug, thiserror::Error)]
-pub enum UpgradeError {
-    /// The response could not be sent: the client is gone.
-    #[error("connection ended during the upgrade")]
-    Gone(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The connection is not served over `TokioIo<Stream>`. A bug of this server.
-    #[error("connection is of another kind")]
-    Foreign,
-}
-
-impl Upgrading {
-    /// Waits until the response has been sent and hyper lets go of the connection.
-    /// Run it in the session's own task, after the response was returned.
-    ///
-    /// # Errors
-    ///
-    /// [`UpgradeError`]; then the connection is closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future closes the connection.
-    pub async fn finish(self) -> Result<Upgraded, UpgradeError> {
-        let socket = self.0.await.map_err(|error| UpgradeError::Gone(Box::new(error)))?;
-        // Only the transport is wanted: the library's reader has not read yet.
-        let upgraded = socket.into_inner().into_inner();
-        let parts =
-            upgraded.downcast::<TokioIo<Stream>>().map_err(|_other| UpgradeError::Foreign)?;
-        Ok(Upgraded { stream: parts.io.into_inner(), leftover: parts.read_buf })
-    }
+    Ok(response)
 }
 
 fn ensure(holds: bool, refusal: Refusal) -> Result<(), Refusal> {

@@ -209,6 +209,7 @@ await test("room: what is written while the server is away arrives once after it
 await test("room: a reload comes back to the room by itself", async () => {
   await ben.reload();
   await connected(ben);
+  same(await ben.locator("#who").textContent(), "~ben", "who ben is after somebody else joined in another tab");
   await shows(ben, "back again");
 });
 

@@ -37,6 +37,7 @@ export function same(got, wanted, what) {
   if (left !== right) throw new Error(`${what}: got ${left}, wanted ${right}`);
 }
 
+const print = (text) => process.stdout.write(`${text}\n`);
 const results = { passed: 0, failed: 0 };
 
 /** Runs one check; a failure does not keep the others from running. */
@@ -45,22 +46,24 @@ export async function test(name, body) {
   try {
     await body();
     results.passed += 1;
-    console.log(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+    print(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
   } catch (error) {
     results.failed += 1;
-    console.log(`FAIL ${name}\n     ${error.stack ?? error}`);
+    print(`FAIL ${name}\n     ${error.stack ?? error}`);
   }
 }
 
 /** The last line and the exit code. */
 export function finish() {
-  console.log(`${results.passed} passed, ${results.failed} failed`);
+  print(`${results.passed} passed, ${results.failed} failed`);
   process.exit(results.failed === 0 && results.passed > 0 ? 0 : 1);
 }
 
 /** A server: its addresses, its tokens, its API, and how to stop it. */
 export class Server {
   #child = null;
+  /** How the last process ended: null while it runs, and after a signal. */
+  exitCode = null;
 
   static async start(options = {}) {
     const server = new Server();
@@ -84,7 +87,9 @@ export class Server {
   }
 
   async #spawn(listen, internal, args) {
-    const child = spawn(BINARY, ["serve", "--dev", "--listen", listen, "--internal-listen", internal, ...args], {
+    const child = spawn(BINARY, [
+      "serve", "--dev", "--listen", listen, "--internal-listen", internal, "--set", "shutdown.drain=2s", ...args,
+    ], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
@@ -111,8 +116,8 @@ export class Server {
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
     child.kill(signal);
-    const kill = setTimeout(() => child.kill("SIGKILL"), 10_000);
-    await ended;
+    const kill = setTimeout(() => child.kill("SIGKILL"), 60_000);
+    [this.exitCode] = await ended;
     clearTimeout(kill);
   }
 

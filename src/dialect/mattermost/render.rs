@@ -18,6 +18,7 @@ pub static ENCODING: Encoding = Encoding {
     render,
     tail: Tail::Seq,
     noop: NOOP.as_bytes(),
+    withheld,
 };
 
 /// Events that matter only to those who look at their channel.

@@ -33,6 +33,7 @@ pub static ROOM_PLAIN: Encoding = Encoding {
     render: render_plain,
     tail: Tail::None,
     noop: b"",
+    withheld: |_, _| false,
 };
 
 /// How the hub writes messages for JSON clients.
@@ -42,6 +43,7 @@ pub static ROOM_JSON: Encoding = Encoding {
     render: render_json,
     tail: Tail::Seq,
     noop: NOOP.as_bytes(),
+    withheld: |_, _| false,
 };
 
 /// What a hello says.

@@ -31,6 +31,16 @@ async function fetchSession() {
   }
 }
 
+/** The post of an event, or null: the server API lets anybody with a key publish anything. */
+function postOf(data) {
+  try {
+    const post = JSON.parse(data.post);
+    return typeof post.message === "string" && Number.isFinite(post.create_at) ? post : null;
+  } catch {
+    return null;
+  }
+}
+
 /** One user on this page. */
 class Visit {
   constructor({ user, token, channels, users, fromServer }) {
@@ -101,7 +111,7 @@ class Visit {
   event(event) {
     this.showFacts();
     switch (event.event) {
-      case "posted": return this.posted(JSON.parse(event.data.post));
+      case "posted": return this.posted(postOf(event.data));
       case "typing": return this.typing(event.data.user_id, event.broadcast.channel_id);
       case "status_change": return this.status(event.data.user_id, event.data.status);
       default: return undefined;
@@ -127,6 +137,7 @@ class Visit {
   }
 
   posted(post) {
+    if (post === null) return;
     const message = {
       id: post.id, user: post.user_id, at: post.create_at, text: post.message, own: post.user_id === this.user,
     };

@@ -11,6 +11,7 @@ const PROTOCOL = "hubbub.room.v1";
 /** What the server takes in one message when nobody configured otherwise. */
 const MOST_BYTES = 512;
 const WARN_BELOW_BYTES = 80;
+const ROOM = /^(?!\.{1,2}$)[A-Za-z0-9_.@-]{1,64}$/u;
 const TRIES_BEFORE_HINT = 3;
 
 const $ = (id) => document.getElementById(id);
@@ -22,17 +23,23 @@ const log = new MessageLog({
 const state = new ConnectionState($("state"));
 let visit = null;
 
+// This tab's own words first: another tab may be somebody else.
 const remembered = {
   get(key) {
-    try { return localStorage.getItem(`hubbub.${key}`) ?? ""; } catch { return ""; }
+    const name = `hubbub.${key}`;
+    try { return sessionStorage.getItem(name) ?? localStorage.getItem(name) ?? ""; } catch { return ""; }
   },
   set(key, value) {
-    try { localStorage.setItem(`hubbub.${key}`, value); } catch { /* The page works without. */ }
+    try {
+      for (const storage of [sessionStorage, localStorage]) storage.setItem(`hubbub.${key}`, value);
+    } catch { /* The page works without. */ }
   },
 };
 
+/** The room in the address; empty when there is none, or one that no path can name. */
 function roomOfHash() {
-  return new URLSearchParams(location.hash.slice(1)).get("room") ?? "";
+  const room = new URLSearchParams(location.hash.slice(1)).get("room") ?? "";
+  return ROOM.test(room) ? room : "";
 }
 
 function sizeOf(text) {
@@ -63,7 +70,7 @@ class Visit {
     });
     this.socket = new ResumingSocket({
       protocols: [PROTOCOL],
-      address: (resume) => socketUrl(`ws/room/${encodeURIComponent(room)}`, { name, ...resume }),
+      address: (resume) => socketUrl(`ws/room/${room}`, { name, ...resume }),
       helloId: (message) => (message.type === "hello" ? message.connection_id : null),
       onState: (change) => this.changed(change),
       onOpen: () => this.outbox.flush(),

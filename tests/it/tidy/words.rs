@@ -73,7 +73,7 @@ fn nothing_unfinished_and_nothing_of_one_machine() {
 }
 
 /// Calls that let real time pass.
-const SLEEPS: &[&str] = &["sleep(", "sleep_until(", "interval("];
+const SLEEPS: &[&str] = &["sleep(", "sleep_until("];
 
 /// The lines of test code that sleep though time is not paused. A sleep belongs
 /// to the test attribute above it.

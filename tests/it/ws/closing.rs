@@ -135,6 +135,20 @@ async fn k12_k13_the_server_waits_for_the_close_of_its_peer_and_ignores_the_rest
 }
 
 #[tokio::test(start_paused = true)]
+async fn k12_a_close_frame_that_was_sent_already_is_not_sent_again() {
+    let (ending, mut far) = closing(normal().with_frame_sent());
+    let peer = async {
+        far.write_all(&frame(0x88, b"\x03\xf4")).await.unwrap();
+        let mut received = Vec::new();
+        far.read_to_end(&mut received).await.unwrap();
+        drop(far);
+        received
+    };
+    let (finished, received) = tokio::join!(ending, peer);
+    assert_eq!((finished, received), (Finished::Clean, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn w13_a_close_that_is_never_answered_ends_after_two_seconds() {
     for talks in [false, true] {
         let (ending, mut far) = closing(normal());

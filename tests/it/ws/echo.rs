@@ -1,6 +1,11 @@
 //! A server that sends every message back, made of the WebSocket layer alone.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use http_body_util::{Either, Empty, Full};
@@ -10,10 +15,10 @@ use hubbub::{
     ws::{
         Closing, Ended, FrameLimits, Incoming, Receiver, Stream, Tls, finish,
         frame::{self, Opcode},
-        upgrade::{self, Refusal, UpgradePolicy, Upgraded, Upgrading},
+        upgrade::{self, Refusal, UpgradePolicy},
     },
 };
-use hyper::{Request, Response, body::Incoming as Body, service::service_fn};
+use hyper::{Request, Response, body::Incoming as Body, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::AsyncWriteExt as _,
@@ -82,31 +87,30 @@ async fn serve(socket: TcpStream, tls: Option<Tls>, rules: &'static Rules, sessi
         },
     };
     stream.set_nodelay(true).unwrap();
-    let service = service_fn(move |request| {
-        let response = answer(request, rules, is_tls, &sessions);
-        async move { Ok::<_, Infallible>(response) }
+    let is_upgraded = AtomicBool::new(false);
+    let service = service_fn(|mut request: Request<Body>| {
+        let response = answer(&mut request, rules, is_tls);
+        is_upgraded.store(response.is_ok(), Ordering::Relaxed);
+        let response = response.map_or_else(refuse, |response| response.map(Either::Left));
+        std::future::ready(Ok::<_, Infallible>(response))
     });
-    let http = hyper::server::conn::http1::Builder::new();
+    let mut http = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // A client that goes away is no failure of the server.
-    drop(http.serve_connection(TokioIo::new(stream), service).with_upgrades().await);
+    drop(poll_fn(|ctx| http.poll_without_shutdown(ctx)).await);
+    let parts = http.into_parts();
+    if is_upgraded.load(Ordering::Relaxed) {
+        sessions.spawn(run(parts.io.into_inner(), parts.read_buf, rules.limits));
+    }
 }
 
 fn answer(
-    mut request: Request<Body>,
+    request: &mut Request<Body>,
     rules: &'static Rules,
     tls: bool,
-    sessions: &Sessions,
-) -> Response<Either<Empty<Bytes>, Full<Bytes>>> {
+) -> Result<Response<Empty<Bytes>>, Refusal> {
     let policy = UpgradePolicy { origins: &rules.origins, protocols: rules.protocols, tls };
-    let upgraded = upgrade::check(&request, &policy)
-        .and_then(|accepted| upgrade::respond(&mut request, accepted));
-    match upgraded {
-        Ok((response, upgrading)) => {
-            sessions.spawn(run(upgrading, rules.limits));
-            response.map(Either::Left)
-        }
-        Err(refusal) => refuse(refusal),
-    }
+    let accepted = upgrade::check(request, &policy)?;
+    upgrade::respond(request, accepted)
 }
 
 fn refuse(refusal: Refusal) -> Response<Either<Empty<Bytes>, Full<Bytes>>> {
@@ -117,8 +121,7 @@ fn refuse(refusal: Refusal) -> Response<Either<Empty<Bytes>, Full<Bytes>>> {
     response.body(Either::Right(Full::from(refusal.message()))).unwrap()
 }
 
-async fn run(upgrading: Upgrading, limits: FrameLimits) {
-    let Ok(Upgraded { mut stream, leftover }) = upgrading.finish().await else { return };
+async fn run(mut stream: Stream, leftover: Bytes, limits: FrameLimits) {
     let mut receiver = Receiver::new(leftover);
     if let Some(closing) = echo(&mut stream, &mut receiver, &limits).await {
         finish(&mut stream, &mut receiver, closing, &limits).await;

@@ -17,5 +17,6 @@ mod client;
 mod closing;
 mod echo;
 mod handshake;
+mod labels;
 mod receiver;
 mod tls;

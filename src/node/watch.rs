@@ -1,0 +1,64 @@
+//! Which users' status a connection wants to hear of.
+//!
+//! Subscriptions are records of the log, like memberships: a resume knows them, and
+//! after the reply to an unsubscribe no event of it is on its way.
+//!
+//! Invariants: a connection never watches more users than the limit.
+
+use super::{Node, Seat};
+use crate::{
+    log::{Draft, RealmLog as _},
+    model::{Body, Topic, UserId},
+};
+
+/// Why subscriptions did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WatchError {
+    /// The connection would watch too many users. The client's fault.
+    #[error("too many users to watch")]
+    TooMany,
+    /// The log can't be asked now.
+    #[error("the log is unavailable")]
+    Unavailable,
+}
+
+impl Node {
+    /// Changes what the connection of `seat` watches, and waits until it counts.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]; then nothing changed, or the change is in the log and counts
+    /// soon.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether it changed.
+    pub async fn watch(
+        &self,
+        seat: &Seat,
+        add: Vec<UserId>,
+        remove: Vec<UserId>,
+        max: usize,
+    ) -> Result<(), WatchError> {
+        let unavailable = |_| WatchError::Unavailable;
+        let realm = &seat.identity.realm;
+        let session = self.log.session(realm, seat.connection).await.map_err(unavailable)?;
+        let (_, watches) = session.ok_or(WatchError::Unavailable)?;
+        let is_watched = |user: &UserId| watches.is_open(&Topic::Status(user.clone()));
+        let mut add: Vec<UserId> = add.into_iter().filter(|user| !is_watched(user)).collect();
+        add.sort_unstable();
+        add.dedup();
+        let remove: Vec<UserId> = remove.into_iter().filter(is_watched).collect();
+        if add.is_empty() && remove.is_empty() {
+            return Ok(());
+        }
+        if !add.is_empty() && watches.open_topics().count() + add.len() > max {
+            return Err(WatchError::TooMany);
+        }
+        let body = Body::Watch { connection: seat.connection, add, remove };
+        let published = self.publish_one(realm, Draft { body, id: None }).await;
+        let offset = published.map_err(|_| WatchError::Unavailable)?.position.offset;
+        self.caught_up(seat, offset).await;
+        Ok(())
+    }
+}

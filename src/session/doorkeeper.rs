@@ -1,0 +1,236 @@
+//! Decides who may open a socket, before anything is opened.
+//!
+//! Invariants:
+//! - a socket that is denied costs no more than its HTTP request;
+//! - what is counted for a socket is counted down when the socket ends;
+//! - a bad token costs its sender a share of few, whatever the dialect.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    context::Context,
+    echo, guest,
+    knock::{Denial, Knock, Route, Run},
+    mattermost,
+    room::{self, RoomEntry},
+};
+use crate::{
+    clock::random_below,
+    dialect::room::{SUBPROTOCOL, room_name},
+    limits::{Bucket, Counted, CountedGuard, KeyedBuckets, Rate},
+    model::{Identity, RealmId, UserId},
+};
+
+/// Peers whose failed logins, or users whose resumes, are remembered at once.
+const PEERS_MAX: usize = 100_000;
+
+/// Decides about requests to open sockets, and counts who has how many.
+#[derive(Debug)]
+pub struct Doorkeeper {
+    context: Arc<Context>,
+    limits: Arc<Admission>,
+}
+
+/// What is counted over all sockets of the node.
+#[derive(Debug)]
+pub(super) struct Admission {
+    sockets: Counted<()>,
+    by_address: Counted<IpAddr>,
+    by_user: Counted<(RealmId, UserId)>,
+    handshakes: Mutex<Bucket>,
+    login_failures: KeyedBuckets<IpAddr>,
+    resumes: KeyedBuckets<(RealmId, UserId)>,
+}
+
+/// The counts of one socket. Dropping it counts down.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    _socket: CountedGuard<()>,
+    _address: Option<CountedGuard<IpAddr>>,
+    user: Option<CountedGuard<(RealmId, UserId)>>,
+    address: Option<IpAddr>,
+}
+
+impl Doorkeeper {
+    /// A doorkeeper for the sockets of one node.
+    #[must_use]
+    pub fn new(context: Arc<Context>) -> Self {
+        let limits = &context.config.limits;
+        let failures = Rate {
+            per_second: limits.auth_failures_per_second,
+            burst: f64::from(limits.auth_failures_burst),
+        };
+        let resumes =
+            Rate { per_second: limits.resumes_per_second, burst: f64::from(limits.resumes_burst) };
+        let limits = Arc::new(Admission {
+            sockets: Counted::default(),
+            by_address: Counted::default(),
+            by_user: Counted::default(),
+            handshakes: Mutex::new(Bucket::new(Instant::now())),
+            login_failures: KeyedBuckets::new(failures, PEERS_MAX),
+            resumes: KeyedBuckets::new(resumes, PEERS_MAX),
+        });
+        Self { context, limits }
+    }
+
+    /// Decides about `knock`: what to run after the 101, or what to answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial`] is the HTTP answer. It has been counted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is opened before the returned value runs.
+    pub async fn accept(&self, knock: Knock) -> Result<Run, Denial> {
+        let mut ticket = self.admit(&knock)?;
+        if knock.route == Route::Echo {
+            let context = Arc::clone(&self.context);
+            return Ok(Box::new(move |stream, leftover| {
+                Box::pin(echo::run(context, ticket, stream, leftover))
+            }));
+        }
+        let identity = self.identify(&knock).await?;
+        if let Some(identity) = &identity
+            && !guest::is_guest(identity)
+        {
+            let max = self.context.config.limits.connections_per_user;
+            let seat = self.limits.seat(identity, max);
+            ticket.user = Some(seat.ok_or_else(|| self.deny("limit", "connections_per_user"))?);
+        }
+        if let (Some(identity), Some(_)) = (&identity, knock.resume) {
+            self.limits.wait_for_resume(identity).await;
+        }
+        let context = Arc::clone(&self.context);
+        let limits = Arc::clone(&self.limits);
+        let Knock { route, protocol, resume, .. } = knock;
+        match (route, identity) {
+            (Route::Room(name), Some(identity)) => {
+                let room = room_name(name.as_ref().map(crate::model::Id::as_str))
+                    .map_err(|_malformed| self.deny("handshake", "query"))?;
+                let is_numbered = protocol == Some(SUBPROTOCOL);
+                let entry = RoomEntry { identity, room, is_numbered, resume };
+                Ok(Box::new(move |stream, leftover| {
+                    Box::pin(room::run(context, ticket, entry, (stream, leftover)))
+                }))
+            }
+            (Route::Room(_), None) => Err(self.deny("auth", "missing")),
+            (Route::Mattermost | Route::Echo, identity) => Ok(Box::new(move |stream, leftover| {
+                let entry = mattermost::Entry { identity, resume, limits };
+                Box::pin(mattermost::run(context, ticket, entry, (stream, leftover)))
+            })),
+        }
+    }
+
+    /// Counts the socket, or denies it.
+    fn admit(&self, knock: &Knock) -> Result<Ticket, Denial> {
+        let limits = &self.context.config.limits;
+        if self.context.draining.is_cancelled() {
+            return Err(self.deny("handshake", "draining"));
+        }
+        let rate = Rate {
+            per_second: limits.handshakes_per_second,
+            burst: f64::from(limits.handshakes_burst),
+        };
+        let taken = self.limits.handshakes.lock().take(1.0, rate, Instant::now());
+        taken.map_err(|_wait| self.deny("limit", "handshakes"))?;
+        let socket = self.limits.sockets.add((), limits.connections);
+        let socket = socket.ok_or_else(|| self.deny("limit", "connections"))?;
+        let address = knock.is_limited.then_some(knock.client);
+        let by_address = match address {
+            Some(client) => {
+                let guard = self.limits.by_address.add(client, limits.connections_per_ip);
+                Some(guard.ok_or_else(|| self.deny("limit", "connections_per_ip"))?)
+            }
+            None => None,
+        };
+        if address.is_some_and(|client| !self.limits.login_failures.has_token(&client)) {
+            return Err(self.deny("limit", "auth_failures"));
+        }
+        Ok(Ticket { _socket: socket, _address: by_address, user: None, address })
+    }
+
+    /// Whom the request proves: a user, a guest, or nobody yet.
+    async fn identify(&self, knock: &Knock) -> Result<Option<Arc<Identity>>, Denial> {
+        let verified = match &knock.token {
+            Some(token) => Some(self.context.verifier.verify(token).await),
+            None => None,
+        };
+        let is_room = matches!(knock.route, Route::Room(_));
+        match verified {
+            Some(Ok(identity)) => Ok(Some(Arc::new(identity))),
+            Some(Err(error)) => {
+                self.context.node.metrics().rejected("auth", error.label());
+                if knock.is_limited {
+                    self.limits.login_failures.take(knock.client, 1.0).ok();
+                }
+                // Mattermost opens the socket, and lets the client prove itself then.
+                if is_room { Err(self.answer(401, "the token is not valid")) } else { Ok(None) }
+            }
+            None if is_room && self.context.config.dialects.room.anonymous => {
+                let guest = guest::identity(knock.guest_name.as_deref());
+                Ok(Some(Arc::new(guest.ok_or_else(|| self.deny("handshake", "query"))?)))
+            }
+            None if is_room => Err(self.deny("auth", "missing")),
+            None => Ok(None),
+        }
+    }
+
+    /// Counts a denial and makes its answer.
+    fn deny(&self, stage: &'static str, reason: &'static str) -> Denial {
+        self.context.node.metrics().rejected(stage, reason);
+        match (stage, reason) {
+            ("limit", "handshakes" | "connections") => {
+                self.answer(503, "the node is full, try again")
+            }
+            ("handshake", "draining") => self.answer(503, "the node is stopping, try another"),
+            ("limit", _) => self.answer(429, "too many from here, try again later"),
+            ("auth", _) => self.answer(401, "a token is needed"),
+            (_, _) => self.answer(400, "the name is not 1 to 64 of A-Z a-z 0-9 _ . @ -"),
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as the doorkeeper's answer")]
+    fn answer(&self, status: u16, text: &'static str) -> Denial {
+        // Spread over some seconds, so that those who were denied do not come back at once.
+        let wait = Duration::from_millis(1_000 + random_below(9_000));
+        Denial { status, text, retry_after: matches!(status, 429 | 503).then_some(wait) }
+    }
+}
+
+impl Admission {
+    /// Counts one more socket of a user; `None` when there are too many.
+    fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard<(RealmId, UserId)>> {
+        self.by_user.add((identity.realm.clone(), identity.user.clone()), max)
+    }
+
+    /// Waits until the user's bucket of resumes has one: they are not refused.
+    async fn wait_for_resume(&self, identity: &Identity) {
+        let key = || (identity.realm.clone(), identity.user.clone());
+        while let Err(wait) = self.resumes.take(key(), 1.0) {
+            tokio::time::sleep(wait.max(Duration::from_millis(10))).await;
+        }
+    }
+}
+
+impl Ticket {
+    /// Counts the socket for a user who proved themselves later. False when the user
+    /// has too many.
+    pub(super) fn count_user(
+        &mut self,
+        limits: &Admission,
+        identity: &Identity,
+        max: usize,
+    ) -> bool {
+        self.user = limits.seat(identity, max);
+        self.user.is_some()
+    }
+
+    /// Counts a failed login. False when this address has failed too often.
+    pub(super) fn count_failure(&self, limits: &Admission) -> bool {
+        self.address.is_none_or(|client| limits.login_failures.take(client, 1.0).is_ok())
+    }
+}

@@ -1,0 +1,87 @@
+//! A seated client, and how it leaves.
+//!
+//! Invariants: presence hears of every socket that came exactly once that it went;
+//! whoever leaves has its place written down before the task ends.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    context::Context,
+    socket::{End, Socket},
+};
+use crate::{model::CloseCode, node::Seat, presence::Ending};
+
+/// Activity that is noted at most this often per connection.
+const ACTIVITY_STEP: Duration = Duration::from_secs(1);
+
+/// A socket whose user has a seat.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) context: Arc<Context>,
+    pub(super) socket: Socket,
+    pub(super) seat: Seat,
+    acted_at: Instant,
+}
+
+impl Client {
+    /// Tells presence that the client is there.
+    pub(super) async fn begin(context: Arc<Context>, socket: Socket, seat: Seat) -> Self {
+        if !super::guest::is_guest(&seat.identity) {
+            context.node.came(&seat).await;
+        }
+        Self { context, socket, seat, acted_at: Instant::now() }
+    }
+
+    /// The user did something.
+    pub(super) async fn acted(&mut self) {
+        let now = Instant::now();
+        let is_due = now.saturating_duration_since(self.acted_at) >= ACTIVITY_STEP;
+        if is_due && !super::guest::is_guest(&self.seat.identity) {
+            self.acted_at = now;
+            self.context.node.acted(&self.seat).await;
+        }
+    }
+}
+
+/// Ends the socket of a seated client. Returns the close code that counts.
+pub(super) async fn leave(client: Client, end: End) -> u16 {
+    let Client { context, socket, seat, .. } = client;
+    let link = Arc::clone(socket.link());
+    // Out of the hub first: nothing more is queued while the socket says goodbye.
+    let ending = ending(&end);
+    context.node.leave(&seat, &link).await;
+    if !super::guest::is_guest(&seat.identity) {
+        context.node.went(&seat, ending).await;
+    }
+    socket.finish(end).await
+}
+
+/// Ends a socket that got no seat. Returns the close code.
+pub(super) async fn refuse(socket: Socket, code: CloseCode) -> u16 {
+    socket.abandon(code, code.row().meaning);
+    socket.finish(End::ByServer(code.number())).await
+}
+
+/// Whether a socket that ended so may come back at any moment.
+fn ending(end: &End) -> Ending {
+    match end {
+        End::ByPeer(_) => Ending::Closed,
+        End::Gone | End::Failed(_) => Ending::Dropped,
+        End::ByServer(code) => {
+            let comes_back = [
+                CloseCode::Restart,
+                CloseCode::TryLater,
+                CloseCode::SlowReader,
+                CloseCode::RateLimited,
+                CloseCode::ResumedElsewhere,
+            ];
+            if comes_back.iter().any(|close| close.number() == *code) {
+                Ending::Dropped
+            } else {
+                Ending::Closed
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A socket that speaks Mattermost's protocol.
+//!
+//! Invariants:
+//! - no event before the hello, and no event for who has not proved a user;
+//! - each request gets exactly one reply with its number, or ends the socket;
+//! - a socket without a user ends after `limits.auth_timeout`.
+//!
+//! Not here: shapes (`dialect`), what requests do (`actions`).
+
+mod actions;
+
+use std::{num::NonZeroU64, sync::Arc};
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    context::Context,
+    doorkeeper::{Admission, Ticket},
+    ending::{self, Client},
+    meter::Meter,
+    pace::{Pace, Paced},
+    socket::{End, Heard, Socket},
+};
+use crate::{
+    dialect::mattermost::{
+        self, Action, ENCODING, Hello, Refusal, Request, hello, reply_fail, reply_ok,
+    },
+    model::{CloseCode, Identity, Scope},
+    node::{Arrival, Greeting, Resume, Welcome},
+    ws::{FrameLimits, Stream, frame},
+};
+
+/// Who opens a socket, as far as is known.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Whom the request proved; `None` when a challenge has to follow.
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) resume: Option<Resume>,
+    pub(super) limits: Arc<Admission>,
+}
+
+/// A client with a seat.
+struct MattermostClient {
+    client: Client,
+    limits: FrameLimits,
+    pace: Pace,
+    typing: Option<crate::limits::Bucket>,
+    pinged_at: Option<Instant>,
+}
+
+/// Serves one socket until it ends.
+pub(super) async fn run(
+    context: Arc<Context>,
+    mut ticket: Ticket,
+    entry: Entry,
+    (stream, leftover): (Stream, Bytes),
+) {
+    let meter = Meter::open(&context, "mattermost");
+    let socket = Socket::new(Arc::clone(&context), &ENCODING, stream, leftover);
+    let code = match Box::pin(enter(context, &mut ticket, entry, socket)).await {
+        Ok(mut seated) => {
+            let end = loop {
+                match seated.client.socket.next(&seated.limits).await {
+                    Heard::End(end) => break end,
+                    Heard::Text(text) => Box::pin(seated.hear(&text)).await,
+                    Heard::Binary(_) => seated.refuse_binary(),
+                }
+            };
+            Box::pin(ending::leave(seated.client, end)).await
+        }
+        Err(code) => code,
+    };
+    meter.close(code);
+    drop(ticket);
+}
+
+/// Takes a seat; the error is the code that the socket ended with.
+async fn enter(
+    context: Arc<Context>,
+    ticket: &mut Ticket,
+    entry: Entry,
+    mut socket: Socket,
+) -> Result<MattermostClient, u16> {
+    let Entry { identity, resume, limits } = entry;
+    let (identity, resume, challenge) = match identity {
+        Some(identity) => (identity, resume, None),
+        // A resume needs a user, and its id was promised before there was one.
+        None => match challenge(&context, ticket, &limits, &mut socket).await {
+            Ok((identity, seq)) => (identity, None, Some(seq)),
+            Err(end) => return Err(socket.finish(end).await),
+        },
+    };
+    let version = context.config.dialects.mattermost.server_version.clone();
+    let arrival = Arrival {
+        identity,
+        scope: Scope::Member,
+        link: Arc::clone(socket.link()),
+        resume,
+        greet: Box::new(move |greeting| greet(greeting, &version)),
+    };
+    let seat = match context.node.connect(arrival).await {
+        Welcome::Fresh(seat) | Welcome::Resumed(seat) => seat,
+        Welcome::Ended => return Err(ending::refuse(socket, CloseCode::SessionEnded).await),
+        Welcome::Unavailable => return Err(ending::refuse(socket, CloseCode::TryLater).await),
+    };
+    if let Some(seq) = challenge {
+        socket.reply(&reply_ok(seq));
+    }
+    let limits = FrameLimits::authenticated(&context.config.limits);
+    let client = Client::begin(context, socket, seat).await;
+    Ok(MattermostClient { client, limits, pace: Pace::new(), typing: None, pinged_at: None })
+}
+
+fn greet(greeting: &Greeting<'_>, server_version: &str) -> Option<Bytes> {
+    let payload = hello(&Hello {
+        connection: greeting.connection,
+        user: &greeting.identity.user,
+        server_hostname: greeting.node,
+        server_version,
+    });
+    Some(frame::message(frame::Opcode::Text, &payload))
+}
+
+/// Waits for the challenge that proves a user. Returns the user and the number of
+/// the request, which is answered after the hello.
+async fn challenge(
+    context: &Context,
+    ticket: &mut Ticket,
+    admission: &Admission,
+    socket: &mut Socket,
+) -> Result<(Arc<Identity>, NonZeroU64), End> {
+    let limits = &context.config.limits;
+    let deadline = Instant::now() + limits.auth_timeout;
+    let frames = FrameLimits::unauthenticated(limits);
+    let mut pace = Pace::new();
+    loop {
+        // Every arm is cancel safe; what was read in part stays with the socket.
+        let heard = tokio::select! {
+            biased;
+            () = context.draining.cancelled() => {
+                return Err(close(socket, CloseCode::Restart, "the server restarts"));
+            }
+            heard = timeout_at(deadline, socket.next(&frames)) => heard,
+        };
+        let text = match heard {
+            Ok(Heard::Text(text)) => text,
+            Ok(Heard::End(end)) => return Err(end),
+            Ok(Heard::Binary(_)) => {
+                context.node.metrics().rejected("message", "binary");
+                return Err(close(socket, CloseCode::Unsupported, "only text is spoken here"));
+            }
+            Err(_elapsed) => {
+                context.node.metrics().rejected("auth", "timeout");
+                return Err(close(socket, CloseCode::AuthRequired, "no authentication in time"));
+            }
+        };
+        if pace.step(limits) != Paced::Fine {
+            context.node.metrics().rejected("limit", "commands");
+            return Err(close(socket, CloseCode::RateLimited, "too many messages"));
+        }
+        let Request { seq, action } = match mattermost::decode(&text, &context.json_limits()) {
+            Ok(request) => request,
+            Err(error) => {
+                context.node.metrics().rejected("message", error.label());
+                return Err(close(socket, error.close(), "the message can't be read"));
+            }
+        };
+        let refusal = match action {
+            Ok(Action::AuthenticationChallenge(token)) => {
+                match context.verifier.verify(token.reveal()).await {
+                    Ok(identity) => {
+                        let max = limits.connections_per_user;
+                        if !ticket.count_user(admission, &identity, max) {
+                            context.node.metrics().rejected("limit", "connections_per_user");
+                            let reason = "too many connections of this user";
+                            return Err(close(socket, CloseCode::RateLimited, reason));
+                        }
+                        return Ok((Arc::new(identity), seq));
+                    }
+                    Err(error) => {
+                        context.node.metrics().rejected("auth", error.label());
+                        let is_patient = ticket.count_failure(admission);
+                        socket.reply(&reply_fail(seq, &Refusal::InvalidToken));
+                        let code = if is_patient {
+                            CloseCode::AuthRequired
+                        } else {
+                            CloseCode::RateLimited
+                        };
+                        socket.link().close(code.number(), "the token is not valid");
+                        return Err(End::ByServer(code.number()));
+                    }
+                }
+            }
+            Ok(_) => Refusal::NotAuthenticated,
+            Err(refusal) => refusal,
+        };
+        context.node.metrics().rejected("message", refusal.label());
+        socket.reply(&reply_fail(seq, &refusal));
+    }
+}
+
+/// Closes a socket that has no seat.
+fn close(socket: &Socket, code: CloseCode, reason: &str) -> End {
+    socket.abandon(code, reason);
+    End::ByServer(code.number())
+}
