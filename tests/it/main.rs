@@ -7,6 +7,7 @@
     reason = "a test that panics has failed, also in its helpers"
 )]
 
+mod cli;
 mod http;
 mod tidy;
 mod ws;
