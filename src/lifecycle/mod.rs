@@ -17,6 +17,9 @@ use std::{
     time::Duration,
 };
 
+mod readiness;
+
+pub use readiness::Readiness;
 use tokio::task::JoinSet;
 pub use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -33,3 +33,16 @@ async fn a_session_that_panics_is_counted_and_costs_only_itself() {
     assert_eq!(sessions.drain(Duration::from_secs(5)).await, 0);
     assert_eq!(sessions.panics(), 1);
 }
+
+#[test]
+fn a_node_is_ready_when_the_last_reason_is_withdrawn() {
+    let readiness = Readiness::blocked("starting");
+    let changes = readiness.changes();
+    readiness.block("draining");
+    readiness.block("draining");
+    assert_eq!(readiness.clone().reasons(), ["draining", "starting"]);
+    readiness.clear("starting");
+    readiness.clear("draining");
+    assert_eq!(readiness.reasons(), [""; 0]);
+    assert!(changes.has_changed().unwrap());
+}
