@@ -64,6 +64,6 @@ fn main() {
     }
     let payload = [b'x'; support::DATA_BYTES];
     time("a frame of its own", 1, |_| {
-        black_box(frame::message(frame::Kind::Text, black_box(&payload)));
+        black_box(frame::message(frame::Opcode::Text, black_box(&payload)));
     });
 }

@@ -3,7 +3,7 @@
 //! The floor writes frames that are ready to the same sockets, one `send` each, on
 //! the same thread. Both wait until every reader has everything before they go on.
 //! Prints microseconds of the hub's thread per delivery, and the ratio; fails at nothing.
-//! `cargo bench --bench fanout`
+//! `cargo bench --bench fanout [-- WINDOW…]`, a window being how many events wait.
 
 #![expect(
     clippy::unwrap_used,
@@ -191,7 +191,7 @@ impl Bench {
         let record = event(1);
         let mut payload = NUMBERED.shared(&record).payload.to_vec();
         payload.extend_from_slice(br#","seq":1000}"#);
-        let frames = frame::message(frame::Kind::Text, &payload);
+        let frames = frame::message(frame::Opcode::Text, &payload);
         let frames = frames.repeat(usize::try_from(window).unwrap());
         for _ in 0..events / window {
             for link in &self.links {
@@ -264,7 +264,11 @@ async fn run() {
     }
 
     println!("{SOCKETS} sockets, {} bytes of data", support::DATA_BYTES);
-    for window in [1, 4, 16, 64] {
+    let mut windows: Vec<u64> = std::env::args().filter_map(|word| word.parse().ok()).collect();
+    if windows.is_empty() {
+        windows = vec![1, 4, 16, 64];
+    }
+    for window in windows {
         let mut figures: Vec<(f64, f64)> = Vec::new();
         for _ in 0..ROUNDS {
             figures.push(bench.round(window).await);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hubbub::clock::Clock;
 use hubbub::model::{
     Body, Encoding, Event, Generation, Id, Position, Record, Rendering, RenderingSlot, Renderings,
     Tag, Tail, Topic,
@@ -54,7 +55,7 @@ pub(crate) fn event(offset: u64) -> Arc<Record> {
     Arc::new(Record {
         position: Position { generation: Generation::new("1.bench"), offset, tag: Tag(offset) },
         previous_tag: Tag(offset - 1),
-        accepted_at_us: 0,
+        accepted_at_us: Clock::system().now_us(),
         body: Body::Event(event),
         renderings: Renderings::default(),
     })

@@ -181,8 +181,7 @@ impl<H: UpgradeHandler> PublicDoor<H> {
     }
 
     fn refused(&self, refusal: Refusal) -> Response<Body> {
-        let (stage, reason) = refusal.label();
-        self.metrics.rejected(stage, reason);
+        self.metrics.rejected("handshake", refusal.label());
         let mut response = text(refusal.status(), refusal.message());
         for (name, value) in refusal.headers() {
             set(response.headers_mut(), HeaderName::from_static(name), value);

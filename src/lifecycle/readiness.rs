@@ -1,42 +1,43 @@
-//! Whether a node should get new connections, and why not.
+//! Whether this node should get new connections, and why not.
 //!
-//! Invariants: a node is ready when nobody has a reason against it; a reason that
-//! is given twice is withdrawn once.
+//! Invariants: a node is ready exactly when nobody has a reason against it.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::sync::watch;
+use parking_lot::Mutex;
 
-/// The reasons against giving new connections to this node. Cloning shares them.
-#[derive(Debug, Clone)]
-pub struct Readiness(Arc<watch::Sender<BTreeSet<&'static str>>>);
+/// The reasons against being ready. Cloning shares them.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Mutex<BTreeSet<&'static str>>>);
 
 impl Readiness {
-    /// A node that is not ready, for the `first` reason.
+    /// Not ready, for one reason.
     #[must_use]
-    pub fn blocked(first: &'static str) -> Self {
-        Self(Arc::new(watch::Sender::new(BTreeSet::from([first]))))
+    pub fn blocked_by(reason: &'static str) -> Self {
+        let readiness = Self::default();
+        readiness.block(reason);
+        readiness
     }
 
-    /// Gives a reason: one word in `snake_case`.
+    /// Adds a reason, a short name in lower case such as `draining`.
     pub fn block(&self, reason: &'static str) {
-        self.0.send_if_modified(|reasons| reasons.insert(reason));
+        self.0.lock().insert(reason);
     }
 
-    /// Withdraws a reason.
+    /// Takes a reason back.
     pub fn clear(&self, reason: &'static str) {
-        self.0.send_if_modified(|reasons| reasons.remove(reason));
+        self.0.lock().remove(reason);
     }
 
-    /// The reasons of now, in order; none when the node is ready.
+    /// The reasons, in alphabetical order.
     #[must_use]
     pub fn reasons(&self) -> Vec<&'static str> {
-        self.0.borrow().iter().copied().collect()
+        self.0.lock().iter().copied().collect()
     }
 
-    /// Tells each change of the reasons.
+    /// True when there is no reason.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<BTreeSet<&'static str>> {
-        self.0.subscribe()
+    pub fn is_ready(&self) -> bool {
+        self.0.lock().is_empty()
     }
 }

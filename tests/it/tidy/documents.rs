@@ -167,9 +167,7 @@ fn every_metric_is_counted_somewhere() {
     assert_eq!(found, ["nothing counts users"]);
 
     let counts = |path: &str| {
-        !["document.rs", "tests.rs"]
-            .iter()
-            .any(|name| path == format!("src/metrics/{name}"))
+        !["document.rs", "tests.rs"].iter().any(|name| path == format!("src/metrics/{name}"))
     };
     let code: String = files("src")
         .iter()
