@@ -34,17 +34,22 @@ use super::{
 };
 use crate::{
     config::Limits,
-    lifecycle::{CancellationToken, Readiness, Sessions},
+    lifecycle::{CancellationToken, DropGuard, Readiness, Sessions},
     metrics::{CONTENT_TYPE, Metrics, ROUTES},
 };
 
 const OTHER: &str = "internal_other";
 
+/// A bound port for the internal listener.
+#[derive(Debug)]
+pub struct InternalPort {
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+}
+
 /// What the internal listener is made of.
 #[derive(Debug)]
 pub struct InternalParts {
-    /// Where it listens.
-    pub listen: SocketAddr,
     /// The calls of the server API.
     pub api: Api,
     /// True on a development node: it answers to loopback names only.
@@ -59,34 +64,24 @@ pub struct InternalParts {
     pub metrics: Arc<Metrics>,
 }
 
-/// The running internal listener.
+/// The running internal listener. Dropping it ends it, too.
 #[derive(Debug)]
 pub struct Internal {
-    address: SocketAddr,
-    stop: CancellationToken,
+    stop: DropGuard,
     ended: oneshot::Receiver<()>,
 }
 
-impl Internal {
-    /// Binds the port and starts the thread.
+impl InternalPort {
+    /// Binds `address`; port 0 takes any free port.
     ///
     /// # Errors
     ///
-    /// When the address is taken, or no thread can be made. The operator's fault.
-    pub fn start(parts: InternalParts) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stop = CancellationToken::new();
-        let (bound, was_bound) = std::sync::mpsc::sync_channel(1);
-        let (done, ended) = oneshot::channel();
-        let token = stop.clone();
-        thread::Builder::new().name("internal".to_owned()).spawn(move || {
-            runtime.block_on(run(parts, token, bound));
-            // Nobody waits any more when the node was dropped without a stop.
-            done.send(()).ok();
-        })?;
-        let gone = || io::Error::other("the internal listener's thread ended");
-        let address = was_bound.recv().map_err(|_| gone())??;
-        Ok(Self { address, stop, ended })
+    /// When the address is taken or not of this machine. The operator's fault.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
     }
 
     /// The address that was bound, with its real port.
@@ -95,34 +90,46 @@ impl Internal {
         self.address
     }
 
+    /// Serves on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread or no runtime.
+    pub fn start(self, parts: InternalParts) -> io::Result<Internal> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stop = CancellationToken::new();
+        let (done, ended) = oneshot::channel();
+        let token = stop.clone();
+        thread::Builder::new().name("internal".to_owned()).spawn(move || {
+            if let Err(error) = runtime.block_on(run(self.socket, parts, token)) {
+                tracing::error!(%error, "the internal listener does not serve");
+            }
+            // Nobody waits any more when the node was dropped without a stop.
+            done.send(()).ok();
+        })?;
+        Ok(Internal { stop: stop.drop_guard(), ended })
+    }
+}
+
+impl Internal {
     /// Ends it after the requests that it is in.
     ///
     /// # Cancel safety
     ///
     /// Safe: it goes on ending.
     pub async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         // An error means that the thread has ended already.
         self.ended.await.ok();
     }
 }
 
 async fn run(
+    socket: std::net::TcpListener,
     parts: InternalParts,
     stop: CancellationToken,
-    bound: std::sync::mpsc::SyncSender<io::Result<SocketAddr>>,
-) {
-    let listener = match Listener::bind(parts.listen).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            // The one who waits gets it; there is nobody else to tell.
-            bound.send(Err(error)).ok();
-            return;
-        }
-    };
-    if bound.send(Ok(listener.address())).is_err() {
-        return;
-    }
+) -> io::Result<()> {
+    let listener = Listener::adopt(socket)?;
     let sessions = Sessions::default();
     let shared = Shared {
         name: "internal",
@@ -136,6 +143,7 @@ async fn run(
     let grace = shared.limits.borrow().head_timeout;
     listener.serve(shared, stop).await;
     sessions.drain(grace).await;
+    Ok(())
 }
 
 /// Answers the requests of the internal listener.

@@ -18,7 +18,7 @@ use std::{
 };
 
 use tokio::task::JoinSet;
-pub use tokio_util::sync::CancellationToken;
+pub use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
