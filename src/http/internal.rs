@@ -34,22 +34,17 @@ use super::{
 };
 use crate::{
     config::Limits,
-    lifecycle::{CancellationToken, DropGuard, Readiness, Sessions},
+    lifecycle::{CancellationToken, Readiness, Sessions},
     metrics::{CONTENT_TYPE, Metrics, ROUTES},
 };
 
 const OTHER: &str = "internal_other";
 
-/// A bound port for the internal listener.
-#[derive(Debug)]
-pub struct InternalPort {
-    socket: std::net::TcpListener,
-    address: SocketAddr,
-}
-
 /// What the internal listener is made of.
 #[derive(Debug)]
 pub struct InternalParts {
+    /// Where it listens.
+    pub listen: SocketAddr,
     /// The calls of the server API.
     pub api: Api,
     /// True on a development node: it answers to loopback names only.
@@ -64,24 +59,34 @@ pub struct InternalParts {
     pub metrics: Arc<Metrics>,
 }
 
-/// The running internal listener. Dropping it ends it, too.
+/// The running internal listener.
 #[derive(Debug)]
 pub struct Internal {
-    stop: DropGuard,
+    address: SocketAddr,
+    stop: CancellationToken,
     ended: oneshot::Receiver<()>,
 }
 
-impl InternalPort {
-    /// Binds `address`; port 0 takes any free port.
+impl Internal {
+    /// Binds the port and starts the thread.
     ///
     /// # Errors
     ///
-    /// When the address is taken or not of this machine. The operator's fault.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = std::net::TcpListener::bind(address)?;
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+    /// When the address is taken, or no thread can be made. The operator's fault.
+    pub fn start(parts: InternalParts) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stop = CancellationToken::new();
+        let (bound, was_bound) = std::sync::mpsc::sync_channel(1);
+        let (done, ended) = oneshot::channel();
+        let token = stop.clone();
+        thread::Builder::new().name("internal".to_owned()).spawn(move || {
+            runtime.block_on(run(parts, token, bound));
+            // Nobody waits any more when the node was dropped without a stop.
+            done.send(()).ok();
+        })?;
+        let gone = || io::Error::other("the internal listener's thread ended");
+        let address = was_bound.recv().map_err(|_| gone())??;
+        Ok(Self { address, stop, ended })
     }
 
     /// The address that was bound, with its real port.
@@ -90,46 +95,34 @@ impl InternalPort {
         self.address
     }
 
-    /// Serves on a thread of its own.
-    ///
-    /// # Errors
-    ///
-    /// When the system gives no thread or no runtime.
-    pub fn start(self, parts: InternalParts) -> io::Result<Internal> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stop = CancellationToken::new();
-        let (done, ended) = oneshot::channel();
-        let token = stop.clone();
-        thread::Builder::new().name("internal".to_owned()).spawn(move || {
-            if let Err(error) = runtime.block_on(run(self.socket, parts, token)) {
-                tracing::error!(%error, "the internal listener does not serve");
-            }
-            // Nobody waits any more when the node was dropped without a stop.
-            done.send(()).ok();
-        })?;
-        Ok(Internal { stop: stop.drop_guard(), ended })
-    }
-}
-
-impl Internal {
     /// Ends it after the requests that it is in.
     ///
     /// # Cancel safety
     ///
     /// Safe: it goes on ending.
     pub async fn stop(self) {
-        drop(self.stop);
+        self.stop.cancel();
         // An error means that the thread has ended already.
         self.ended.await.ok();
     }
 }
 
 async fn run(
-    socket: std::net::TcpListener,
     parts: InternalParts,
     stop: CancellationToken,
-) -> io::Result<()> {
-    let listener = Listener::adopt(socket)?;
+    bound: std::sync::mpsc::SyncSender<io::Result<SocketAddr>>,
+) {
+    let listener = match Listener::bind(parts.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            // The one who waits gets it; there is nobody else to tell.
+            bound.send(Err(error)).ok();
+            return;
+        }
+    };
+    if bound.send(Ok(listener.address())).is_err() {
+        return;
+    }
     let sessions = Sessions::default();
     let shared = Shared {
         name: "internal",
@@ -143,7 +136,6 @@ async fn run(
     let grace = shared.limits.borrow().head_timeout;
     listener.serve(shared, stop).await;
     sessions.drain(grace).await;
-    Ok(())
 }
 
 /// Answers the requests of the internal listener.

@@ -86,16 +86,6 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
-    /// Takes over a socket that is bound and does not block.
-    ///
-    /// # Errors
-    ///
-    /// When the runtime can't watch it.
-    pub(super) fn adopt(socket: std::net::TcpListener) -> io::Result<Self> {
-        let address = socket.local_addr()?;
-        Ok(Self { socket: TcpListener::from_std(socket)?, address })
-    }
-
     /// The address that was bound, with its real port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

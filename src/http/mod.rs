@@ -27,7 +27,7 @@ mod upgrade;
 pub use answer::Answer;
 pub use api::{Api, ApiParts, openapi};
 pub use connection::Door;
-pub use internal::{Internal, InternalParts, InternalPort};
+pub use internal::{Internal, InternalParts};
 pub use listener::{Listener, Shared};
 pub use peer::Peer;
 pub use public::{PublicDoor, PublicRoutes, PublicSettings};

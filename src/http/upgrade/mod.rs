@@ -5,7 +5,7 @@
 //!
 //! Not here: authentication, limits and resume (`session`), RFC 6455 (`ws`).
 
-use std::{future::Future, sync::Arc};
+use std::future::Future;
 
 use crate::{
     model::ConnectionId,
@@ -44,9 +44,9 @@ pub trait UpgradeHandler: Send + Sync + 'static {
     fn accept(&self, knock: Knock) -> impl Future<Output = Result<Run, Denial>> + Send;
 }
 
-impl UpgradeHandler for Arc<Doorkeeper> {
+impl UpgradeHandler for Doorkeeper {
     async fn accept(&self, knock: Knock) -> Result<Run, Denial> {
-        Doorkeeper::accept(self, knock).await
+        self.accept(knock).await
     }
 }
 
