@@ -1,1 +1,60 @@
-//! The composition root: builds each part, owns each task, drains.
+//! The composition root: builds each part from the configuration, owns each task,
+//! and stops them in order.
+//!
+//! Invariants:
+//! - every port is bound before anything is served;
+//! - a core task that ends stops the node;
+//! - a stop ends in bounded time, and its result says whether it was clean.
+//!
+//! Not here: what the parts do.
+
+mod banner;
+mod build;
+mod stop;
+
+use std::{io, net::SocketAddr};
+
+pub use banner::Banner;
+pub use build::App;
+
+use crate::{auth::KeyError, config::ConfigErrors, ws::TlsError};
+
+/// How a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything was closed and flushed in time.
+    Clean,
+    /// The drain was cut short, or a core task failed.
+    CutShort,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A port can't be bound. The operator's fault.
+    #[error("can't listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A key can't be used. The operator's fault.
+    #[error("{}", list(.0))]
+    Keys(Vec<KeyError>),
+    /// The certificate can't be used. The operator's fault.
+    #[error("can't use the certificate")]
+    Tls(#[from] TlsError),
+    /// The configuration can't be used.
+    #[error("the configuration can't be used")]
+    Config(#[from] ConfigErrors),
+    /// A thread or a signal handler can't be had.
+    #[error("the system refused")]
+    System(#[source] io::Error),
+}
+
+fn list(errors: &[KeyError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

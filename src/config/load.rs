@@ -60,7 +60,7 @@ pub struct Loaded {
     pub config: Config,
     /// What looks like a mistake but may be none; for people.
     pub warnings: Vec<String>,
-    draft: Draft,
+    pub(super) draft: Draft,
 }
 
 /// A configuration for a node that runs already.

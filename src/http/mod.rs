@@ -20,6 +20,7 @@ mod host;
 mod listener;
 mod peer;
 mod public;
+mod sockets;
 mod upgrade;
 
 pub use answer::{Answer, Run};

@@ -19,7 +19,7 @@ use super::{
     answer::{Answer, json, set, set_retry_after, text},
     connection::Door,
     demo, host,
-    peer::Peer,
+    peer::{Peer, is_trusted},
     upgrade::{BearerToken, Denial, SocketQuery, SocketRoute, Upgrade, UpgradeHandler, Verdict},
 };
 use crate::{
@@ -156,12 +156,14 @@ impl<H: UpgradeHandler> PublicDoor<H> {
                 return Answer::new(label, text(StatusCode::BAD_REQUEST, error.0));
             }
         };
+        let client = peer.client(request.headers(), &self.settings.trusted_proxies);
         let upgrade = Upgrade {
+            is_limited: !is_trusted(client, &self.settings.trusted_proxies),
             route,
             protocol: accepted.protocol,
             query,
             token: BearerToken::find(request.headers(), &self.settings.cookie),
-            client: peer.client(request.headers(), &self.settings.trusted_proxies),
+            client,
         };
         let run = match self.handler.accept(upgrade).await {
             Verdict::Open(run) => run,
@@ -169,7 +171,7 @@ impl<H: UpgradeHandler> PublicDoor<H> {
         };
         match respond(&mut request, accepted) {
             // The connection takes its stream back itself, so that nothing of hyper stays.
-            Ok((response, _upgrading)) => {
+            Ok(response) => {
                 let response = response.map(Body::new);
                 Answer { response, route: label, run: Some(run) }
             }

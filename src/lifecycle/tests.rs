@@ -33,3 +33,16 @@ async fn a_session_that_panics_is_counted_and_costs_only_itself() {
     assert_eq!(sessions.drain(Duration::from_secs(5)).await, 0);
     assert_eq!(sessions.panics(), 1);
 }
+
+#[test]
+fn a_node_is_ready_when_nobody_objects() {
+    let readiness = Readiness::blocked_by("starting");
+    let other = readiness.clone();
+    other.block("draining");
+    other.block("draining");
+    assert_eq!(readiness.reasons(), ["draining", "starting"]);
+    readiness.clear("starting");
+    assert!(!readiness.is_ready());
+    readiness.clear("draining");
+    assert!(other.is_ready());
+}

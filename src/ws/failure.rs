@@ -104,15 +104,17 @@ impl Failure {
         match self {
             Self::Unmasked => "unmasked",
             Self::ReservedBits => "reserved_bits",
-            Self::ReservedOpcode => "opcode",
-            Self::ControlFragmented | Self::ControlTooLong => "control",
+            Self::ReservedOpcode => "reserved_opcode",
+            Self::ControlFragmented => "control_fragmented",
+            Self::ControlTooLong => "control_too_long",
             Self::Length => "length",
-            Self::UnexpectedContinuation | Self::MessageInsideMessage => "fragmentation",
+            Self::UnexpectedContinuation => "unexpected_continuation",
+            Self::MessageInsideMessage => "message_inside_message",
             Self::ClosePayload => "close_payload",
-            Self::NotUtf8 => "utf8",
+            Self::NotUtf8 => "not_utf8",
             Self::TooBig => "too_big",
-            Self::TooManyFragments => "fragments",
-            Self::ControlFlood => "control_rate",
+            Self::TooManyFragments => "too_many_fragments",
+            Self::ControlFlood => "control_flood",
             Self::MessageTimeout => "message_timeout",
         }
     }

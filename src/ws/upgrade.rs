@@ -126,21 +126,21 @@ impl Refusal {
         }
     }
 
-    /// The stage and the reason in metrics.
+    /// The label in metrics, of the stage `handshake`.
     #[must_use]
-    pub fn label(self) -> (&'static str, &'static str) {
+    pub fn label(self) -> &'static str {
         match self {
-            Self::Method => ("http", "method"),
-            Self::HttpVersion => ("http", "version"),
-            Self::HeaderValue => ("http", "malformed"),
-            Self::Host => ("http", "host"),
-            Self::NotWebSocket => ("handshake", "upgrade"),
-            Self::Connection => ("handshake", "connection"),
-            Self::Key => ("handshake", "key"),
-            Self::WebSocketVersion => ("handshake", "version"),
-            Self::Body => ("handshake", "body"),
-            Self::Origin => ("handshake", "origin"),
-            Self::Extensions => ("handshake", "extension"),
+            Self::Method => "method",
+            Self::HttpVersion => "http_version",
+            Self::HeaderValue => "header_value",
+            Self::Host => "host",
+            Self::NotWebSocket => "not_websocket",
+            Self::Connection => "connection_header",
+            Self::Key => "websocket_key",
+            Self::WebSocketVersion => "websocket_version",
+            Self::Body => "body",
+            Self::Origin => "origin",
+            Self::Extensions => "extensions",
         }
     }
 

@@ -149,13 +149,16 @@ pub(super) fn find(name: &str) -> Meaning {
     Meaning::Unknown(similar(name))
 }
 
-/// The known name that is the fewest edits away, when it is near.
+/// The known name that lacks only its section, or is few edits away.
 fn similar(name: &str) -> Option<&'static str> {
-    all()
-        .map(|key| (distance(name, key.name), key.name))
-        .min()
-        .filter(|(edits, known)| *edits <= 3 || known.ends_with(&format!(".{name}")))
-        .map(|(_, known)| known)
+    let inner = |known: &str| known.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    all().map(|key| key.name).find(|known| inner(known)).or_else(|| {
+        all()
+            .map(|key| (distance(name, key.name), key.name))
+            .min()
+            .filter(|(edits, _)| *edits <= 3)
+            .map(|(_, known)| known)
+    })
 }
 
 /// How many letters must be added, removed or replaced (Levenshtein).

@@ -48,6 +48,8 @@ pub struct Upgrade {
     pub token: Option<BearerToken>,
     /// The client's address, as limits count it.
     pub client: IpAddr,
+    /// False for a trusted proxy that speaks for itself.
+    pub is_limited: bool,
 }
 
 /// The query of a request to open a socket.
@@ -57,6 +59,8 @@ pub struct SocketQuery {
     pub resume: Option<(ConnectionId, u64)>,
     /// Mattermost: mark `posted` events so that the client acknowledges them.
     pub posted_ack: bool,
+    /// Rooms: the name that a guest wants to be shown by.
+    pub name: Option<String>,
     /// Mattermost: why the client's socket before this one ended.
     pub disconnect_code: Option<u16>,
 }
@@ -158,6 +162,7 @@ impl SocketQuery {
         let known = |code: &u16| (1000..=1016).contains(code) || [4000, 4001].contains(code);
         Ok(Self {
             resume,
+            name: value("name").filter(|name| !name.is_empty()).map(str::to_owned),
             posted_ack: value("posted_ack") == Some("true"),
             disconnect_code: code.filter(known),
         })
