@@ -19,6 +19,7 @@ pub(crate) static NUMBERED: Encoding = Encoding {
     render,
     tail: Tail::Seq,
     noop: br#"{"event":"hb_noop""#,
+    withheld: |_, _| false,
 };
 
 fn render(record: &Record) -> Rendering {

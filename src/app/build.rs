@@ -8,10 +8,10 @@ use tokio::sync::watch;
 
 use super::{AppError, Banner, Stopped, stop};
 use crate::{
-    auth::Verifier,
+    auth::{ApiKeys, Verifier},
     clock::Clock,
     config::{Config, Limits},
-    http::{Listener, PublicDoor, PublicSettings, Shared},
+    http::{Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared},
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
     log::{AnyLog, MemoryLimits, MemoryLog},
     metrics::Metrics,
@@ -44,7 +44,7 @@ pub struct App {
     pub(super) tls: Option<Tls>,
     pub(super) limits: watch::Sender<Arc<Limits>>,
     public: SocketAddr,
-    internal: SocketAddr,
+    pub(super) internal: Internal,
 }
 
 impl App {
@@ -64,7 +64,6 @@ impl App {
         let verifier = Verifier::new(&config.auth, clock.clone()).map_err(AppError::Keys)?;
         let verifier = Arc::new(verifier);
         let public = bind(config.public.listen).await?;
-        let internal = bind(config.internal.listen).await?;
 
         let metrics = if config.mattermost_metric_names {
             Metrics::with_mattermost_names(&config.node.id, config.hubs.count)
@@ -75,7 +74,7 @@ impl App {
         let draining = CancellationToken::new();
         let mut tasks = Tasks::new(end.clone());
         let sessions = Sessions::default();
-        let readiness = Readiness::default();
+        let readiness = Readiness::blocked("starting");
         let (limits, limits_now) = watch::channel(Arc::new(config.limits.clone()));
 
         let node = Node::start(parts(&config, &metrics, &clock), &mut tasks);
@@ -87,23 +86,43 @@ impl App {
             Arc::clone(&config),
             draining.clone(),
         );
-        let doorkeeper = Arc::new(Doorkeeper::new(context));
+        let doorkeeper = Doorkeeper::new(context);
         let settings = PublicSettings::of(&config);
         let shared = Shared {
             door: PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper),
             name: "public",
             tls: tls.clone(),
             proxies: config.public.trusted_proxies.clone(),
-            limits: limits_now,
+            limits: limits_now.clone(),
             sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
         };
-        let (public_address, internal_address) = (public.address(), internal.address());
+        let api = Api::new(ApiParts {
+            node: Arc::clone(&node),
+            keys: ApiKeys::new(&config.internal.api_keys),
+            dev: config.dev,
+            limits: limits_now.clone(),
+            readiness: readiness.clone(),
+            incarnation: clock.now_us(),
+        });
+        let internal = Internal::start(InternalParts {
+            listen: config.internal.listen,
+            api,
+            dev: config.dev,
+            readiness: readiness.clone(),
+            drain: stop.clone(),
+            limits: limits_now.clone(),
+            metrics: Arc::clone(&metrics),
+        });
+        let address = config.internal.listen;
+        let internal = internal.map_err(|source| AppError::Bind { address, source })?;
+        let public_address = public.address();
         let accepting = draining.clone();
         tasks.spawn("public", |stop| async move {
             public.serve(shared, accepting).await;
             stop.cancelled().await;
         });
+        readiness.clear("starting");
         metrics.ready.set(1);
         Ok(Self {
             config,
@@ -120,7 +139,7 @@ impl App {
             tls,
             limits,
             public: public_address,
-            internal: internal_address,
+            internal,
         })
     }
 
@@ -133,7 +152,7 @@ impl App {
     /// The address of the internal listener.
     #[must_use]
     pub fn internal(&self) -> SocketAddr {
-        self.internal
+        self.internal.address()
     }
 
     /// The node, for those who embed it.
@@ -145,7 +164,7 @@ impl App {
     /// What to print when the node is ready.
     #[must_use]
     pub fn banner(&self) -> Banner {
-        Banner::of(&self.config, &self.clock, self.public, self.internal)
+        Banner::of(&self.config, &self.clock, self.public, self.internal())
     }
 
     /// Serves until it is told to stop, then drains and stops.

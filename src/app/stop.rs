@@ -44,6 +44,7 @@ pub(super) async fn run(app: App) -> Stopped {
     }
     app.metrics.drain_phase.set(3);
     let drained = app.tasks.drain(END).await;
+    app.internal.stop().await;
     tracing::info!(?drained, "stopped");
     if left == 0 && drained == Drained::Clean && !has_failed {
         Stopped::Clean

@@ -3,20 +3,15 @@
 //! Invariants: an answer names its route from the closed set of the metrics; no
 //! answer repeats what the peer sent.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{self, HeaderValue},
 };
 
-use crate::ws::Stream;
-
-/// The rest of a connection after its 101: it gets the stream and the bytes that
-/// were read behind the request.
-pub type Run = Box<dyn FnOnce(Stream, Bytes) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+use crate::session::Run;
 
 /// What a door answers to one request.
 pub struct Answer {

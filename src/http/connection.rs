@@ -40,13 +40,13 @@ use tokio::{
 };
 
 use super::{
-    answer::{Answer, Run},
+    answer::Answer,
     gate::Gate,
     head::{self, HeadLimits, Refusal},
     listener::Shared,
     peer::{self, Peer},
 };
-use crate::{lifecycle::CancellationToken, metrics::Metrics, ws::Stream};
+use crate::{lifecycle::CancellationToken, metrics::Metrics, session::Run, ws::Stream};
 
 /// Longest time from a complete head to the end of its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -12,22 +12,23 @@
 //! Not here: frames and the WebSocket handshake (`ws`), connected clients (`session`).
 
 mod answer;
+mod api;
 mod connection;
 pub mod demo;
 mod gate;
 mod head;
 mod host;
+mod internal;
 mod listener;
 mod peer;
 mod public;
-mod sockets;
 mod upgrade;
 
-pub use answer::{Answer, Run};
+pub use answer::Answer;
+pub use api::{Api, ApiParts, openapi};
 pub use connection::Door;
+pub use internal::{Internal, InternalParts};
 pub use listener::{Listener, Shared};
 pub use peer::Peer;
 pub use public::{PublicDoor, PublicRoutes, PublicSettings};
-pub use upgrade::{
-    BearerToken, Denial, QueryError, SocketQuery, SocketRoute, Upgrade, UpgradeHandler, Verdict,
-};
+pub use upgrade::UpgradeHandler;

@@ -19,18 +19,19 @@ use super::{
     answer::{Answer, json, set, set_retry_after, text},
     connection::Door,
     demo, host,
-    peer::{Peer, is_trusted},
-    upgrade::{BearerToken, Denial, SocketQuery, SocketRoute, Upgrade, UpgradeHandler, Verdict},
+    peer::{self, Peer},
+    upgrade::{SocketQuery, UpgradeHandler},
 };
 use crate::{
+    auth::token_from_headers,
     config::{AllowedOrigins, Config},
+    dialect::room::SUBPROTOCOL,
     metrics::Metrics,
     model::Id,
+    session::{Denial, Knock, Route},
     ws::upgrade::{Refusal, UpgradePolicy, check, respond},
 };
 
-/// The subprotocol of rooms that speak JSON.
-const ROOM_PROTOCOL: &str = "hubbub.room.v1";
 const OTHER: &str = "public_other";
 const PAGES: &str = "/demo/{file}";
 
@@ -96,7 +97,7 @@ pub struct PublicDoor<H> {
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
-    Socket(SocketRoute),
+    Socket(Route),
     Ping,
     Page(&'static str, demo::Asset),
     Redirect(&'static str),
@@ -115,14 +116,14 @@ impl<H: UpgradeHandler> PublicDoor<H> {
         let socket = |enabled: bool, route| enabled.then_some(Target::Socket(route));
         match path {
             "/api/v4/websocket" | "/api/v4/websocket/" => {
-                socket(routes.mattermost, SocketRoute::Mattermost)
+                socket(routes.mattermost, Route::Mattermost)
             }
             "/api/v4/system/ping" => routes.mattermost.then_some(Target::Ping),
-            "/ws" => socket(routes.room, SocketRoute::Room(None)),
-            "/echo" => socket(routes.echo, SocketRoute::Echo),
+            "/ws" => socket(routes.room, Route::Room(None)),
+            "/echo" => socket(routes.echo, Route::Echo),
             _ if path.starts_with("/ws/room/") => {
                 let name = Id::parse(path.strip_prefix("/ws/room/")?).ok()?;
-                socket(routes.room, SocketRoute::Room(Some(name)))
+                socket(routes.room, Route::Room(Some(name)))
             }
             _ if routes.pages => {
                 let label = if path == "/" { "/" } else { PAGES };
@@ -133,16 +134,11 @@ impl<H: UpgradeHandler> PublicDoor<H> {
         }
     }
 
-    async fn socket(
-        &self,
-        route: SocketRoute,
-        mut request: Request<Incoming>,
-        peer: Peer,
-    ) -> Answer {
-        let label = route.label();
+    async fn socket(&self, route: Route, mut request: Request<Incoming>, peer: Peer) -> Answer {
+        let label = label(&route);
         let policy = UpgradePolicy {
             origins: &self.settings.allowed_origins,
-            protocols: if matches!(route, SocketRoute::Room(_)) { &[ROOM_PROTOCOL] } else { &[] },
+            protocols: if matches!(route, Route::Room(_)) { &[SUBPROTOCOL] } else { &[] },
             tls: peer.tls,
         };
         let accepted = match check(&request, &policy) {
@@ -156,18 +152,23 @@ impl<H: UpgradeHandler> PublicDoor<H> {
                 return Answer::new(label, text(StatusCode::BAD_REQUEST, error.0));
             }
         };
-        let client = peer.client(request.headers(), &self.settings.trusted_proxies);
-        let upgrade = Upgrade {
-            is_limited: !is_trusted(client, &self.settings.trusted_proxies),
+        let headers = request.headers();
+        let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let token = token_from_headers(lines, &self.settings.cookie);
+        let proxies = &self.settings.trusted_proxies;
+        let client = peer.client(headers, proxies);
+        let knock = Knock {
             route,
             protocol: accepted.protocol,
-            query,
-            token: BearerToken::find(request.headers(), &self.settings.cookie),
+            resume: query.resume,
+            token: token.map(|token| token.token.to_owned()),
+            guest_name: query.guest_name,
             client,
+            is_limited: !peer::is_trusted(client, proxies),
         };
-        let run = match self.handler.accept(upgrade).await {
-            Verdict::Open(run) => run,
-            Verdict::Refuse(denial) => return Answer::new(label, denied(&denial)),
+        let run = match self.handler.accept(knock).await {
+            Ok(run) => run,
+            Err(denial) => return Answer::new(label, denied(&denial)),
         };
         match respond(&mut request, accepted) {
             // The connection takes its stream back itself, so that nothing of hyper stays.
@@ -228,16 +229,13 @@ impl<H: UpgradeHandler> Door for PublicDoor<H> {
     }
 }
 
-impl SocketRoute {
-    /// The route in the metrics.
-    #[must_use]
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Mattermost => "/api/v4/websocket",
-            Self::Room(None) => "/ws",
-            Self::Room(Some(_)) => "/ws/room/{name}",
-            Self::Echo => "/echo",
-        }
+/// The route in the metrics.
+fn label(route: &Route) -> &'static str {
+    match route {
+        Route::Mattermost => "/api/v4/websocket",
+        Route::Room(None) => "/ws",
+        Route::Room(Some(_)) => "/ws/room/{name}",
+        Route::Echo => "/echo",
     }
 }
 

@@ -17,16 +17,16 @@ use std::{
     time::Duration,
 };
 
+mod readiness;
+
+pub use readiness::Readiness;
 use tokio::task::JoinSet;
 pub use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-mod readiness;
 #[cfg(test)]
 mod tests;
-
-pub use readiness::Readiness;
 
 /// How a drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

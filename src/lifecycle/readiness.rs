@@ -1,43 +1,42 @@
-//! Whether this node should get new connections, and why not.
+//! Whether a node should get new connections, and why not.
 //!
-//! Invariants: a node is ready exactly when nobody has a reason against it.
+//! Invariants: a node is ready when nobody has a reason against it; a reason that
+//! is given twice is withdrawn once.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use parking_lot::Mutex;
+use tokio::sync::watch;
 
-/// The reasons against being ready. Cloning shares them.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeSet<&'static str>>>);
+/// The reasons against giving new connections to this node. Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<watch::Sender<BTreeSet<&'static str>>>);
 
 impl Readiness {
-    /// Not ready, for one reason.
+    /// A node that is not ready, for the `first` reason.
     #[must_use]
-    pub fn blocked_by(reason: &'static str) -> Self {
-        let readiness = Self::default();
-        readiness.block(reason);
-        readiness
+    pub fn blocked(first: &'static str) -> Self {
+        Self(Arc::new(watch::Sender::new(BTreeSet::from([first]))))
     }
 
-    /// Adds a reason, a short name in lower case such as `draining`.
+    /// Gives a reason: one word in `snake_case`.
     pub fn block(&self, reason: &'static str) {
-        self.0.lock().insert(reason);
+        self.0.send_if_modified(|reasons| reasons.insert(reason));
     }
 
-    /// Takes a reason back.
+    /// Withdraws a reason.
     pub fn clear(&self, reason: &'static str) {
-        self.0.lock().remove(reason);
+        self.0.send_if_modified(|reasons| reasons.remove(reason));
     }
 
-    /// The reasons, in alphabetical order.
+    /// The reasons of now, in order; none when the node is ready.
     #[must_use]
     pub fn reasons(&self) -> Vec<&'static str> {
-        self.0.lock().iter().copied().collect()
+        self.0.borrow().iter().copied().collect()
     }
 
-    /// True when there is no reason.
+    /// Tells each change of the reasons.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.0.lock().is_empty()
+    pub fn changes(&self) -> watch::Receiver<BTreeSet<&'static str>> {
+        self.0.subscribe()
     }
 }

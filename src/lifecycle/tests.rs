@@ -35,14 +35,14 @@ async fn a_session_that_panics_is_counted_and_costs_only_itself() {
 }
 
 #[test]
-fn a_node_is_ready_when_nobody_objects() {
-    let readiness = Readiness::blocked_by("starting");
-    let other = readiness.clone();
-    other.block("draining");
-    other.block("draining");
-    assert_eq!(readiness.reasons(), ["draining", "starting"]);
+fn a_node_is_ready_when_the_last_reason_is_withdrawn() {
+    let readiness = Readiness::blocked("starting");
+    let changes = readiness.changes();
+    readiness.block("draining");
+    readiness.block("draining");
+    assert_eq!(readiness.clone().reasons(), ["draining", "starting"]);
     readiness.clear("starting");
-    assert!(!readiness.is_ready());
     readiness.clear("draining");
-    assert!(other.is_ready());
+    assert_eq!(readiness.reasons(), [""; 0]);
+    assert!(changes.has_changed().unwrap());
 }

@@ -52,12 +52,12 @@ fn names_are_unique_and_follow_the_rule() {
 #[test]
 fn numbers_appear_where_they_were_counted() {
     let metrics = Metrics::with_mattermost_names("one", 1);
-    metrics.rejected("auth", "signature");
+    metrics.rejected("auth", "token_signature");
     metrics.hub(0).buffer_size.set(7);
     metrics.connections.with_label_values(&["mattermost"]).inc();
     metrics.tail_lag_seconds.set(0.25);
     let page = metrics.render();
-    let series = r#"hubbub_rejections_total{stage="auth",reason="signature"}"#;
+    let series = r#"hubbub_rejections_total{stage="auth",reason="token_signature"}"#;
     assert_eq!(value(&page, series), Some(1.0));
     assert_eq!(value(&page, r#"hubbub_hub_broadcast_buffer_size{hub="0"}"#), Some(7.0));
     assert_eq!(value(&page, "hubbub_tail_lag_seconds"), Some(0.25));

@@ -24,6 +24,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
+pub use crate::{
+    hub::{Rule, Verdict},
+    log::Draft,
+};
 pub use connect::{Arrival, Greet, Greeting, Resume, Seat, Welcome};
 pub use inspect::{Delivery, NodeInfo, RealmInfo};
 pub use publish::{PublishError, Published};

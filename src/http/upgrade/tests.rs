@@ -1,4 +1,4 @@
-//! Goal: a query and a token have one reading.
+//! Goal: a query has one reading.
 //!
 //! Method: tables of texts.
 
@@ -8,7 +8,7 @@ const ID: &str = "abcdefghijklmnopqrstuvwxyz";
 
 #[test]
 fn r04_sequence_numbers_are_whole_and_go_with_a_connection() {
-    let resume = |text: &str| SocketQuery::parse(text).map(|query| query.resume.map(|at| at.1));
+    let resume = |text: &str| SocketQuery::parse(text).map(|query| query.resume.map(|at| at.next));
     assert_eq!(resume(""), Ok(None));
     assert_eq!(resume("connection_id=&sequence_number=0"), Ok(None));
     assert_eq!(resume(&format!("connection_id={ID}&sequence_number=7")), Ok(Some(7)));
@@ -33,38 +33,12 @@ fn r04_sequence_numbers_are_whole_and_go_with_a_connection() {
 }
 
 #[test]
-fn mattermost_parameters_are_read() {
-    let query = SocketQuery::parse("posted_ack=true&disconnect_err_code=4001").unwrap();
-    assert!(query.posted_ack);
-    assert_eq!(query.disconnect_code, Some(4001));
-    for code in ["999", "1017", "4002", "x", "-1"] {
-        let query =
-            SocketQuery::parse(&format!("posted_ack=1&disconnect_err_code={code}")).unwrap();
-        assert_eq!((query.posted_ack, query.disconnect_code), (false, None), "{code}");
+fn a_guests_name_is_decoded() {
+    let name = |text: &str| SocketQuery::parse(text).map(|query| query.guest_name);
+    assert_eq!(name("name=J%C3%BCrgen+B"), Ok(Some("J\u{fc}rgen B".to_owned())));
+    assert_eq!(name("name="), Ok(Some(String::new())));
+    assert_eq!(name(""), Ok(None));
+    for bad in ["name=%", "name=%4", "name=%zz", "name=%ff"] {
+        assert!(name(bad).is_err(), "{bad}");
     }
-}
-
-#[test]
-fn tokens_are_found_in_mattermosts_order() {
-    let find = |lines: &[(&'static str, &str)], cookie| {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, value.parse().unwrap());
-        }
-        BearerToken::find(&headers, cookie).map(|token| (token.text, token.from_cookie))
-    };
-    let some = |text: &str, cookie| Some((text.to_owned(), cookie));
-    let all =
-        [("authorization", "bearer b"), ("cookie", "x=1; MM=c"), ("authorization", "token t")];
-    assert_eq!(find(&all, "MM"), some("c", true));
-    assert_eq!(find(&all, ""), some("b", false));
-    assert_eq!(find(&[("authorization", "TOKEN t")], "MM"), some("t", false));
-    assert_eq!(find(&[("cookie", "MMM=c; MM=")], "MM"), None);
-    assert_eq!(find(&[("authorization", "Basic x")], "MM"), None);
-}
-
-#[test]
-fn debug_output_never_shows_a_token() {
-    let token = BearerToken { text: "canary".to_owned(), from_cookie: false };
-    assert!(!format!("{token:?}").contains("canary"));
 }

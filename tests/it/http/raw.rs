@@ -4,12 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hubbub::{
     config::{AllowedOrigins, Limits},
-    http::{
-        Listener, PublicDoor, PublicRoutes, PublicSettings, Run, Shared, Upgrade, UpgradeHandler,
-        Verdict,
-    },
+    http::{Listener, PublicDoor, PublicRoutes, PublicSettings, Shared, UpgradeHandler},
     lifecycle::{CancellationToken, Sessions, Tasks},
     metrics::Metrics,
+    session::{Denial, Knock, Run},
     ws::Tls,
 };
 use tokio::{
@@ -28,19 +26,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Opens;
 
 impl UpgradeHandler for Opens {
-    async fn accept(&self, upgrade: Upgrade) -> Verdict {
-        let run: Run = Box::new(move |mut stream, rest| {
+    async fn accept(&self, knock: Knock) -> Result<Run, Denial> {
+        Ok(Box::new(move |mut stream, rest| {
             Box::pin(async move {
                 let mut later = [0; 4];
                 stream.write_all(&rest).await.unwrap();
                 if stream.read_exact(&mut later).await.is_ok() {
                     stream.write_all(&later).await.unwrap();
-                    stream.write_all(upgrade.client.to_string().as_bytes()).await.unwrap();
+                    stream.write_all(knock.client.to_string().as_bytes()).await.unwrap();
                 }
                 stream.shutdown().await.ok();
             })
-        });
-        Verdict::Open(run)
+        }))
     }
 }
 
