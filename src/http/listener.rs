@@ -30,7 +30,7 @@ use super::{
 use crate::{
     config::Limits,
     lifecycle::{CancellationToken, Sessions},
-    metrics::{Counter, Gauge, Metrics},
+    metrics::{IntCounter, IntGauge, Metrics},
     ws::Tls,
 };
 
@@ -128,7 +128,7 @@ fn admit<D: Door>(
     socket: TcpStream,
     peer: SocketAddr,
     crowd: &Crowd,
-    (open, stop): (&Gauge, &CancellationToken),
+    (open, stop): (&IntGauge, &CancellationToken),
 ) {
     let most = shared.limits.borrow().connections_per_ip;
     let address = peer.ip().to_canonical();
@@ -162,7 +162,7 @@ async fn turn_away(mut socket: TcpStream, tls: bool) {
 }
 
 /// Waits after an error that waiting can heal.
-async fn pause(error: &io::Error, errors: &Counter, backoff: &mut Duration) {
+async fn pause(error: &io::Error, errors: &IntCounter, backoff: &mut Duration) {
     errors.inc();
     // The peer went away before it was accepted: the next one may be fine.
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
@@ -175,10 +175,10 @@ async fn pause(error: &io::Error, errors: &Counter, backoff: &mut Duration) {
 
 /// Counts a connection for as long as it lives.
 #[derive(Debug)]
-struct Open(Gauge);
+struct Open(IntGauge);
 
 impl Open {
-    fn new(gauge: &Gauge) -> Self {
+    fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

@@ -48,7 +48,7 @@ impl Deliveries {
         self.since_date += 1;
         #[expect(clippy::cast_precision_loss, reason = "a delay far below 2^53 microseconds")]
         let seconds = self.now_us.saturating_sub(accepted_at_us) as f64 / 1e6;
-        self.recorder.observe(class, seconds, 1);
+        self.recorder.observe(class, seconds);
     }
 
     /// Adds everything to the shared metrics. Once in each turn.

@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use super::{BUILD_INFO_HELP, Labels, REASONS, ROUTES, TABLE, process};
+use prometheus::{core::Collector as _, proto::MetricType};
+
+use super::{BUILD_INFO, BUILD_INFO_HELP, Labels, REASONS, ROUTES, TABLE, process::Process};
 
 const HEAD: &str = "# Metrics
 
@@ -37,9 +39,11 @@ pub fn document() -> String {
         line(&mut text, row.name, row.kind, &labels, row.help.trim());
     }
     let labels = "`version`; `node`: the node's id";
-    line(&mut text, "hubbub_build_info", "gauge", labels, BUILD_INFO_HELP);
-    for (name, kind, help) in process::rows() {
-        line(&mut text, name, kind, "–", help);
+    line(&mut text, BUILD_INFO, "gauge", labels, BUILD_INFO_HELP);
+    for family in Process::new().collect() {
+        let is_counter = family.get_field_type() == MetricType::COUNTER;
+        let kind = if is_counter { "counter" } else { "gauge" };
+        line(&mut text, family.name(), kind, "–", family.help());
     }
     pairs(&mut text, "Stages and reasons of refusals", &REASONS);
     pairs(&mut text, "Routes and statuses", &ROUTES);

@@ -1,13 +1,20 @@
 //! One metric with labels: a cell for each combination of their values.
 //!
+//! A vector of the library hashes its label values and takes a lock for each look;
+//! a family resolves them once and then searches a table of its own.
+//!
 //! Invariants: the combinations are fixed when the family is made, and all of
 //! them are shown from the start, at 0; a value outside the closed set counts
-//! under `other` instead of making a new series.
+//! under `other` instead of making a new series or being lost.
 
-use super::{
-    cell::{Counter, FloatGauge, Gauge, Histogram},
-    text::{Number, Page},
+use std::{fmt::Debug, sync::OnceLock};
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, core::Collector,
 };
+
+use super::{Row, sure};
 
 /// The label names of a metric and the values that they may have.
 #[derive(Debug, Clone, Copy)]
@@ -121,144 +128,177 @@ impl Values {
 }
 
 /// One metric: a single number, or a family of them.
-pub(super) trait Metric {
+pub(super) trait Metric: Sized {
     /// The word after `# TYPE`.
     const TYPE: &'static str;
 
-    /// Makes it with every combination at 0.
-    fn build(combinations: Vec<Vec<String>>, bounds: &'static [f64]) -> Self;
-
-    /// Writes its lines.
-    fn write(&self, page: &mut Page, name: &str, labels: &Labels);
+    /// Makes what `row` says with every combination at 0, and shows it in `registry`.
+    ///
+    /// # Errors
+    ///
+    /// The row breaks a rule of the library, or has the name of another one.
+    fn build(row: &Row, hubs: usize, registry: &Registry) -> prometheus::Result<Self>;
 }
 
-/// One series.
-pub(super) trait Cell: Clone {
+/// One series: a type of the library.
+pub trait Cell: Clone + Debug {
     /// The word after `# TYPE`.
     const TYPE: &'static str;
 
-    /// Makes it at 0.
-    fn zero(bounds: &'static [f64]) -> Self;
+    /// The same with labels.
+    type Vector: Collector + Clone + Debug + 'static;
 
-    /// Writes its lines.
-    fn write(&self, page: &mut Page, name: &str, labels: &[(&str, &str)]);
+    /// Makes the one without labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`Metric::build`].
+    fn single(row: &Row) -> prometheus::Result<Self>;
+
+    /// Makes the one with labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`Metric::build`].
+    fn vector(row: &Row) -> prometheus::Result<Self::Vector>;
+
+    /// The series with these values of the labels, from now on shown.
+    ///
+    /// # Errors
+    ///
+    /// There are more or fewer values than labels.
+    fn child(vector: &Self::Vector, values: &[&str]) -> prometheus::Result<Self>;
 }
 
 /// A metric with `N` labels.
 #[derive(Debug)]
-pub struct Family<T, const N: usize> {
-    cells: Vec<([String; N], T)>,
-    /// Counts what has no combination of its own; never shown.
-    astray: T,
+pub struct Family<T: Cell, const N: usize> {
+    vector: T::Vector,
+    /// Sorted by the values. A series that has not been made is not shown.
+    cells: Vec<([String; N], OnceLock<T>)>,
+    /// Counts what has neither a combination of its own nor an `other`.
+    astray: OnceLock<T>,
 }
 
-impl<T, const N: usize> Family<T, N> {
+impl<T: Cell, const N: usize> Family<T, N> {
     /// The series with these values of the labels, in the order of the table.
     ///
-    /// A value outside its closed set finds the series whose last value is
-    /// `other`. Clone the result to keep it.
+    /// Values outside their closed set find the series whose last value is `other`.
+    /// Clone the result to keep it.
     #[must_use]
     pub fn with_label_values(&self, values: &[&str; N]) -> &T {
-        let exact = self.cells.iter().find(|(key, _)| key.iter().eq(values.iter()));
-        debug_assert!(exact.is_some(), "{values:?} is not in the table of metrics: add it");
-        if let Some((_, cell)) = exact {
+        if let Some(cell) = self.find(values) {
             return cell;
         }
-        let first = values.first().copied().unwrap_or_default();
-        let other = |(key, _): &&([String; N], T)| {
-            key.last().is_some_and(|last| last == "other")
-                && (N == 1 || key.first().is_some_and(|value| value == first))
-        };
-        self.cells.iter().find(other).map_or(&self.astray, |(_, cell)| cell)
+        debug_assert!(false, "{values:?} is not in the table of metrics: add it");
+        let mut others = *values;
+        if let Some(last) = others.last_mut() {
+            *last = "other";
+        }
+        self.find(&others).unwrap_or_else(|| self.astray.get_or_init(|| self.made(&["other"; N])))
     }
 
-    /// Every combination and its series.
+    /// The series that are shown now.
     pub fn iter(&self) -> impl Iterator<Item = (&[String; N], &T)> {
-        self.cells.iter().map(|(key, cell)| (key, cell))
+        self.cells.iter().filter_map(|(key, cell)| Some((key, cell.get()?)))
+    }
+
+    /// The same numbers as the library holds them.
+    pub(super) fn vector(&self) -> &T::Vector {
+        &self.vector
+    }
+
+    fn find(&self, values: &[&str; N]) -> Option<&T> {
+        let order = |(key, _): &([String; N], _)| key.iter().map(String::as_str).cmp(*values);
+        let place = self.cells.binary_search_by(order).ok()?;
+        let (_, cell) = self.cells.get(place)?;
+        Some(cell.get_or_init(|| self.made(values)))
+    }
+
+    fn made(&self, values: &[&str]) -> T {
+        sure(T::child(&self.vector, values))
     }
 }
 
 impl<T: Cell, const N: usize> Metric for Family<T, N> {
     const TYPE: &'static str = T::TYPE;
 
-    fn build(combinations: Vec<Vec<String>>, bounds: &'static [f64]) -> Self {
-        let keys = combinations.into_iter().filter_map(|key| <[String; N]>::try_from(key).ok());
-        let cells = keys.map(|key| (key, T::zero(bounds))).collect();
-        Self { cells, astray: T::zero(bounds) }
+    fn build(row: &Row, hubs: usize, registry: &Registry) -> prometheus::Result<Self> {
+        let vector = T::vector(row)?;
+        registry.register(Box::new(vector.clone()))?;
+        let mut keys: Vec<[String; N]> = row
+            .labels
+            .combinations(hubs)
+            .into_iter()
+            .map(|key| key.try_into().map_err(|key: Vec<String>| wrong_count(N, key.len())))
+            .collect::<prometheus::Result<_>>()?;
+        keys.sort_unstable();
+        let names = row.labels.names();
+        let cells = keys.into_iter().map(|key| {
+            let cell = OnceLock::new();
+            if !is_late(row, &names, &key) {
+                let values = key.each_ref().map(String::as_str);
+                cell.get_or_init(|| sure(T::child(&vector, &values)));
+            }
+            (key, cell)
+        });
+        Ok(Self { cells: cells.collect(), vector, astray: OnceLock::new() })
     }
+}
 
-    fn write(&self, page: &mut Page, name: &str, labels: &Labels) {
-        let names = labels.names();
-        for (key, cell) in &self.cells {
-            let pairs: Vec<(&str, &str)> =
-                names.iter().copied().zip(key.iter().map(String::as_str)).collect();
-            cell.write(page, name, &pairs);
+/// Failures of a route have no latency worth a dozen lines until they happen.
+fn is_late(row: &Row, names: &[&str], key: &[String]) -> bool {
+    let is_failure =
+        |(name, value): (&&str, &String)| *name == "status" && value.starts_with(['4', 'o']);
+    !row.bounds.is_empty() && names.iter().zip(key).any(is_failure)
+}
+
+fn wrong_count(expect: usize, got: usize) -> prometheus::Error {
+    prometheus::Error::InconsistentCardinality { expect, got }
+}
+
+/// Makes a type of the library a [`Cell`], and alone a [`Metric`].
+macro_rules! cell {
+    ($single:ty, $vector:ty, $kind:literal, $options:ident) => {
+        impl Cell for $single {
+            const TYPE: &'static str = $kind;
+
+            type Vector = $vector;
+
+            fn single(row: &Row) -> prometheus::Result<Self> {
+                Self::with_opts($options(row))
+            }
+
+            fn vector(row: &Row) -> prometheus::Result<$vector> {
+                <$vector>::new($options(row), &row.labels.names())
+            }
+
+            fn child(vector: &$vector, values: &[&str]) -> prometheus::Result<Self> {
+                vector.get_metric_with_label_values(values)
+            }
         }
-    }
-}
 
-impl<T: Cell> Metric for T {
-    const TYPE: &'static str = T::TYPE;
+        impl Metric for $single {
+            const TYPE: &'static str = $kind;
 
-    fn build(_combinations: Vec<Vec<String>>, bounds: &'static [f64]) -> Self {
-        T::zero(bounds)
-    }
-
-    fn write(&self, page: &mut Page, name: &str, _labels: &Labels) {
-        Cell::write(self, page, name, &[]);
-    }
-}
-
-impl Cell for Counter {
-    const TYPE: &'static str = "counter";
-
-    fn zero(_bounds: &'static [f64]) -> Self {
-        Self::default()
-    }
-
-    fn write(&self, page: &mut Page, name: &str, labels: &[(&str, &str)]) {
-        page.sample(name, labels, Number::Whole(self.get()));
-    }
-}
-
-impl Cell for Gauge {
-    const TYPE: &'static str = "gauge";
-
-    fn zero(_bounds: &'static [f64]) -> Self {
-        Self::default()
-    }
-
-    fn write(&self, page: &mut Page, name: &str, labels: &[(&str, &str)]) {
-        page.sample(name, labels, Number::Signed(self.get()));
-    }
-}
-
-impl Cell for FloatGauge {
-    const TYPE: &'static str = "gauge";
-
-    fn zero(_bounds: &'static [f64]) -> Self {
-        Self::default()
-    }
-
-    fn write(&self, page: &mut Page, name: &str, labels: &[(&str, &str)]) {
-        page.sample(name, labels, Number::Float(self.get()));
-    }
-}
-
-impl Cell for Histogram {
-    const TYPE: &'static str = "histogram";
-
-    fn zero(bounds: &'static [f64]) -> Self {
-        Self::new(bounds)
-    }
-
-    fn write(&self, page: &mut Page, name: &str, labels: &[(&str, &str)]) {
-        let value = self.get();
-        let failed = |(label, value): &(&str, &str)| *label == "status" && value.starts_with('4');
-        // Failures of a route have no latency worth a dozen lines until they happen.
-        if value.count == 0 && labels.iter().any(|label| failed(label) || label.1 == "other") {
-            return;
+            fn build(row: &Row, _hubs: usize, registry: &Registry) -> prometheus::Result<Self> {
+                let single = Self::single(row)?;
+                registry.register(Box::new(single.clone()))?;
+                Ok(single)
+            }
         }
-        page.histogram(name, labels, &value);
-    }
+    };
+}
+
+cell!(IntCounter, IntCounterVec, "counter", options);
+cell!(IntGauge, IntGaugeVec, "gauge", options);
+cell!(Gauge, GaugeVec, "gauge", options);
+cell!(Histogram, HistogramVec, "histogram", histogram_options);
+
+fn options(row: &Row) -> Opts {
+    Opts::new(row.name, row.help.trim())
+}
+
+fn histogram_options(row: &Row) -> HistogramOpts {
+    HistogramOpts::from(options(row)).buckets(row.bounds.to_vec())
 }

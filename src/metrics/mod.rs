@@ -13,7 +13,6 @@
 
 use std::sync::Arc;
 
-mod cell;
 mod document;
 mod family;
 mod labels;
@@ -22,18 +21,19 @@ mod process;
 mod recorder;
 #[cfg(test)]
 mod tests;
-mod text;
+
+use prometheus::{Opts, Registry, TextEncoder, core::Collector};
 
 use family::Metric;
-use text::{Number, Page};
 
-pub use cell::{Counter, FloatGauge, Gauge, Histogram, HistogramValue, LocalHistogram};
 pub use document::document;
 pub use family::{Family, Labels, Values};
 pub use labels::{CLASSES, DIALECTS, REASONS, ROUTES, TIMED_CLASSES};
 pub use mattermost::MattermostMetrics;
+pub use prometheus::{
+    Gauge, Histogram, IntCounter, IntGauge, TEXT_FORMAT as CONTENT_TYPE, local::LocalHistogram,
+};
 pub use recorder::{Class, DeliveryRecorder, DialectIndex};
-pub use text::CONTENT_TYPE;
 
 /// Bounds in seconds for what should take milliseconds.
 const FAST: &[f64] = &[
@@ -66,10 +66,10 @@ macro_rules! metrics {
             $( $(#[doc = $help])+ pub $field: $type, )+
             /// Counters under Mattermost's own names, when they are exported.
             pub mattermost: Option<MattermostMetrics>,
-            node: String,
+            registry: Registry,
         }
 
-        /// The table: one row for each metric, in the order of the page.
+        /// The table: one row for each metric.
         pub const TABLE: &[Row] = &[$( Row {
             name: concat!("hubbub_", stringify!($field)),
             kind: <$type as Metric>::TYPE,
@@ -79,28 +79,15 @@ macro_rules! metrics {
         } ),+];
 
         impl Metrics {
-            fn build(node: &str, hubs: usize, mattermost: Option<MattermostMetrics>) -> Self {
-                Self {
-                    $( $field: <$type>::build($labels.combinations(hubs), $bounds), )+
-                    mattermost,
-                    node: node.to_owned(),
-                }
-            }
-
-            fn write_table(&self, page: &mut Page) {
-                $(
-                    page.begin(
-                        concat!("hubbub_", stringify!($field)),
-                        <$type as Metric>::TYPE,
-                        concat!($($help),+).trim(),
-                    );
-                    Metric::write(
-                        &self.$field,
-                        page,
-                        concat!("hubbub_", stringify!($field)),
-                        &$labels,
-                    );
-                )+
+            fn build(hubs: usize, registry: Registry) -> prometheus::Result<Self> {
+                // Fields and rows are made here together, so they are in the same order.
+                let mut rows = TABLE.iter();
+                let mut row = || rows.next().ok_or_else(|| prometheus::Error::Msg("too few rows".to_owned()));
+                Ok(Self {
+                    $( $field: <$type>::build(row()?, hubs, &registry)?, )+
+                    mattermost: None,
+                    registry,
+                })
             }
         }
     };
@@ -108,92 +95,106 @@ macro_rules! metrics {
 
 metrics! {
     /// Records that wait in front of a hub.
-    hub_broadcast_buffer_size: Family<Gauge, 1>, labels::HUB, &[];
+    hub_broadcast_buffer_size: Family<IntGauge, 1>, labels::HUB, &[];
     /// Records that may wait in front of a hub.
-    hub_broadcast_buffer_capacity: Family<Gauge, 1>, labels::HUB, &[];
+    hub_broadcast_buffer_capacity: Family<IntGauge, 1>, labels::HUB, &[];
     /// Connections that a hub serves.
-    hub_connections: Family<Gauge, 1>, labels::HUB, &[];
+    hub_connections: Family<IntGauge, 1>, labels::HUB, &[];
     /// Open sockets.
-    connections: Family<Gauge, 1>, labels::DIALECT, &[];
+    connections: Family<IntGauge, 1>, labels::DIALECT, &[];
     /// Sockets that were upgraded.
-    sockets_opened_total: Family<Counter, 1>, labels::DIALECT, &[];
+    sockets_opened_total: Family<IntCounter, 1>, labels::DIALECT, &[];
     /// Sockets that ended, by the code that was sent, or received when the peer closed
     /// first; 1005 is a close without a code, 1006 an end without a close.
-    sockets_closed_total: Family<Counter, 2>, labels::CLOSED, &[];
+    sockets_closed_total: Family<IntCounter, 2>, labels::CLOSED, &[];
     /// Session tasks that panicked; each cost its own socket.
-    session_panics_total: Counter, Labels::None, &[];
+    session_panics_total: IntCounter, Labels::None, &[];
     /// Records that were offered to the log.
-    events_published_total: Family<Counter, 2>, labels::PUBLISHED, &[];
+    events_published_total: Family<IntCounter, 2>, labels::PUBLISHED, &[];
     /// Records that came back from the log, in order.
-    events_tailed_total: Counter, Labels::None, &[];
+    events_tailed_total: IntCounter, Labels::None, &[];
     /// Events written to sockets.
-    deliveries_total: Family<Counter, 2>, labels::DELIVERED, &[];
+    deliveries_total: Family<IntCounter, 2>, labels::DELIVERED, &[];
     /// Events whose body was replaced by a no-op, so that only the count was sent.
-    bodies_withheld_total: Family<Counter, 1>, labels::WITHHELD, &[];
+    bodies_withheld_total: Family<IntCounter, 1>, labels::WITHHELD, &[];
     /// Bytes that wait in front of all sockets of this node.
-    outbox_bytes: Gauge, Labels::None, &[];
+    outbox_bytes: IntGauge, Labels::None, &[];
     /// Events that wait in front of all sockets of this node.
-    outbox_events: Gauge, Labels::None, &[];
+    outbox_events: IntGauge, Labels::None, &[];
     /// Sockets closed with 4431 because their peer did not read.
-    slow_consumers_total: Family<Counter, 1>, labels::DIALECT, &[];
+    slow_consumers_total: Family<IntCounter, 1>, labels::DIALECT, &[];
     /// Attempts to go on with an earlier connection.
-    resumes_total: Family<Counter, 1>, labels::RESUME, &[];
+    resumes_total: Family<IntCounter, 1>, labels::RESUME, &[];
     /// Connections that had to begin anew instead of being resumed.
-    resets_total: Family<Counter, 1>, labels::RESET, &[];
+    resets_total: Family<IntCounter, 1>, labels::RESET, &[];
     /// Records that the log holds and this node has not yet seen.
-    tail_lag_events: Gauge, Labels::None, &[];
+    tail_lag_events: IntGauge, Labels::None, &[];
     /// Age of the newest record when it reached the hubs.
-    tail_lag_seconds: FloatGauge, Labels::None, &[];
+    tail_lag_seconds: Gauge, Labels::None, &[];
     /// Times that the tail had to read records from the log.
-    tail_catchups_total: Family<Counter, 1>, labels::CATCHUP, &[];
+    tail_catchups_total: Family<IntCounter, 1>, labels::CATCHUP, &[];
     /// Records that the rings of this node hold.
-    ring_events: Gauge, Labels::None, &[];
+    ring_events: IntGauge, Labels::None, &[];
     /// Bytes that the rings of this node hold.
-    ring_bytes: Gauge, Labels::None, &[];
+    ring_bytes: IntGauge, Labels::None, &[];
     /// From the accepted publish to the written socket.
     delivery_seconds: Family<Histogram, 1>, labels::TIMED, FAST;
     /// How long the log took to answer a publish.
     publish_seconds: Family<Histogram, 1>, labels::PUBLISH_RESULT, FAST;
     /// Users by what they show.
-    users: Family<Gauge, 1>, labels::STATUS, &[];
+    users: Family<IntGauge, 1>, labels::STATUS, &[];
     /// What was refused, and why.
-    rejections_total: Family<Counter, 2>, labels::REJECTED, &[];
+    rejections_total: Family<IntCounter, 2>, labels::REJECTED, &[];
     /// TCP connections that the listener holds before they are upgraded.
-    http_connections: Family<Gauge, 1>, labels::LISTENER, &[];
+    http_connections: Family<IntGauge, 1>, labels::LISTENER, &[];
     /// Times that accepting failed, mostly for want of file descriptors.
-    http_accept_errors_total: Family<Counter, 1>, labels::LISTENER, &[];
+    http_accept_errors_total: Family<IntCounter, 1>, labels::LISTENER, &[];
     /// Answered HTTP requests.
-    http_requests_total: Family<Counter, 2>, labels::REQUEST, &[];
+    http_requests_total: Family<IntCounter, 2>, labels::REQUEST, &[];
     /// From the complete head to the answer; upgrades up to the 101.
     http_request_seconds: Family<Histogram, 2>, labels::REQUEST, REQUESTS;
     /// 1 when the node serves, 0 when it should get no new connections.
-    ready: Gauge, Labels::None, &[];
+    ready: IntGauge, Labels::None, &[];
     /// 0 serving, 1 not ready, 2 draining, 3 stopping.
-    drain_phase: Gauge, Labels::None, &[];
+    drain_phase: IntGauge, Labels::None, &[];
 }
 
 /// The numbers of one hub, resolved once.
 #[derive(Debug, Clone)]
 pub struct HubMetrics {
     /// Records that wait.
-    pub buffer_size: Gauge,
+    pub buffer_size: IntGauge,
     /// Records that may wait.
-    pub buffer_capacity: Gauge,
+    pub buffer_capacity: IntGauge,
     /// Connections that it serves.
-    pub connections: Gauge,
+    pub connections: IntGauge,
 }
 
 impl Metrics {
     /// The metrics of the node `node_id` with so many hubs, all at 0.
     #[must_use]
     pub fn new(node_id: &str, hubs: usize) -> Arc<Self> {
-        Arc::new(Self::build(node_id, hubs, None))
+        Arc::new(sure(Self::of_node(node_id, hubs)))
     }
 
     /// The same, and Mattermost's names beside ours.
     #[must_use]
     pub fn with_mattermost_names(node_id: &str, hubs: usize) -> Arc<Self> {
-        Arc::new(Self::build(node_id, hubs, Some(MattermostMetrics::new())))
+        let mut metrics = sure(Self::of_node(node_id, hubs));
+        metrics.mattermost = Some(sure(MattermostMetrics::new(&metrics)));
+        Arc::new(metrics)
+    }
+
+    fn of_node(node_id: &str, hubs: usize) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let options = Opts::new(BUILD_INFO, BUILD_INFO_HELP)
+            .const_label("version", env!("CARGO_PKG_VERSION"))
+            .const_label("node", node_id);
+        let build_info = IntGauge::with_opts(options)?;
+        build_info.set(1);
+        registry.register(Box::new(build_info))?;
+        registry.register(Box::new(process::Process::new()))?;
+        Self::build(hubs, registry)
     }
 
     /// The numbers of hub `index`.
@@ -217,17 +218,21 @@ impl Metrics {
     /// Reads `/proc`, which never waits for a disk.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut page = Page::default();
-        self.write_table(&mut page);
-        page.begin("hubbub_build_info", "gauge", BUILD_INFO_HELP);
-        let labels = [("version", env!("CARGO_PKG_VERSION")), ("node", self.node.as_str())];
-        page.sample("hubbub_build_info", &labels, Number::Whole(1));
-        process::write(&mut page);
-        if let Some(mattermost) = &self.mattermost {
-            mattermost.write(&mut page, self);
-        }
-        page.finish()
+        sure(TextEncoder::new().encode_to_string(&self.registry.gather()))
+    }
+
+    /// Shows what `collector` collects, too.
+    fn show(&self, collector: impl Collector + 'static) -> prometheus::Result<()> {
+        self.registry.register(Box::new(collector))
     }
 }
 
+const BUILD_INFO: &str = "hubbub_build_info";
 const BUILD_INFO_HELP: &str = "Always 1; its labels tell the version and the node.";
+
+/// What can only fail when the table breaks a rule of the library: a name that is
+/// malformed or taken, or a wrong number of labels. A test builds the whole table.
+#[expect(clippy::expect_used, reason = "the table is constant, and a test builds all of it")]
+fn sure<T>(result: prometheus::Result<T>) -> T {
+    result.expect("the table of metrics follows the rules of prometheus")
+}

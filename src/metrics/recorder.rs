@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use super::{CLASSES, Counter, DIALECTS, LocalHistogram, Metrics, TIMED_CLASSES};
+use prometheus::local::{LocalHistogram, LocalIntCounter};
+
+use super::{CLASSES, DIALECTS, Metrics, TIMED_CLASSES};
 
 /// What kind of event was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +55,7 @@ impl DialectIndex {
 /// The deliveries of one task since its last flush.
 #[derive(Debug)]
 pub struct DeliveryRecorder {
-    waiting: [[u64; CLASSES.len()]; DIALECTS.len()],
-    shared: Vec<Counter>,
+    counts: [[LocalIntCounter; CLASSES.len()]; DIALECTS.len()],
     seconds: [LocalHistogram; TIMED_CLASSES.len()],
 }
 
@@ -62,41 +63,32 @@ impl DeliveryRecorder {
     /// An empty recorder that flushes into `metrics`.
     #[must_use]
     pub fn new(metrics: &Arc<Metrics>) -> Self {
-        let counter =
-            |dialect, class| metrics.deliveries_total.with_label_values(&[dialect, class]).clone();
-        let shared =
-            DIALECTS.iter().flat_map(|dialect| CLASSES.map(|class| counter(dialect, class)));
+        let count =
+            |dialect, class| metrics.deliveries_total.with_label_values(&[dialect, class]).local();
+        let counts = DIALECTS.map(|dialect| CLASSES.map(|class| count(dialect, class)));
         let seconds =
             TIMED_CLASSES.map(|class| metrics.delivery_seconds.with_label_values(&[class]).local());
-        Self { waiting: Default::default(), shared: shared.collect(), seconds }
+        Self { counts, seconds }
     }
 
     /// Counts `times` events of `class` written to sockets of `dialect`.
     pub fn count(&mut self, dialect: DialectIndex, class: Class, times: u64) {
-        if let Some(cell) =
-            self.waiting.get_mut(dialect.0).and_then(|row| row.get_mut(class.index()))
-        {
-            *cell += times;
+        if let Some(count) = self.counts.get(dialect.0).and_then(|row| row.get(class.index())) {
+            count.inc_by(times);
         }
     }
 
-    /// Adds `times` deliveries that took `seconds` from the accepted publish to the
-    /// written socket. No-ops are not timed.
-    pub fn observe(&mut self, class: Class, seconds: f64, times: u64) {
-        if let Some(histogram) = self.seconds.get_mut(class.index()) {
-            histogram.observe_many(seconds, times);
+    /// Adds a delivery that took `seconds` from the accepted publish to the written
+    /// socket. No-ops are not timed.
+    pub fn observe(&mut self, class: Class, seconds: f64) {
+        if let Some(histogram) = self.seconds.get(class.index()) {
+            histogram.observe(seconds);
         }
     }
 
     /// Adds everything to the shared metrics. Once in each turn of the hub.
     pub fn flush(&mut self) {
-        for (waiting, shared) in self.waiting.iter_mut().flatten().zip(&self.shared) {
-            if *waiting > 0 {
-                shared.inc_by(std::mem::take(waiting));
-            }
-        }
-        for histogram in &mut self.seconds {
-            histogram.flush();
-        }
+        self.counts.iter().flatten().for_each(LocalIntCounter::flush);
+        self.seconds.iter().for_each(LocalHistogram::flush);
     }
 }

@@ -25,10 +25,10 @@ fn every_row_is_on_the_page_from_the_start() {
     }
     assert_eq!(value(&page, r#"hubbub_hub_connections{hub="1"}"#), Some(0.0));
     assert_eq!(
-        value(&page, r#"hubbub_sockets_closed_total{dialect="room",code="4431"}"#),
+        value(&page, r#"hubbub_sockets_closed_total{code="4431",dialect="room"}"#),
         Some(0.0)
     );
-    let series = r#"hubbub_rejections_total{stage="http",reason="head_timeout"}"#;
+    let series = r#"hubbub_rejections_total{reason="head_timeout",stage="http"}"#;
     assert_eq!(value(&page, series), Some(0.0));
     assert!(value(&page, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6));
     assert!(value(&page, "process_start_time_seconds").is_some_and(|at| at > 1e9));
@@ -57,7 +57,7 @@ fn numbers_appear_where_they_were_counted() {
     metrics.connections.with_label_values(&["mattermost"]).inc();
     metrics.tail_lag_seconds.set(0.25);
     let page = metrics.render();
-    let series = r#"hubbub_rejections_total{stage="auth",reason="token_signature"}"#;
+    let series = r#"hubbub_rejections_total{reason="token_signature",stage="auth"}"#;
     assert_eq!(value(&page, series), Some(1.0));
     assert_eq!(value(&page, r#"hubbub_hub_broadcast_buffer_size{hub="0"}"#), Some(7.0));
     assert_eq!(value(&page, "hubbub_tail_lag_seconds"), Some(0.25));
@@ -74,8 +74,9 @@ fn a_recorder_moves_the_shared_numbers_only_when_flushed() {
     let room = DialectIndex::of("room").unwrap();
     recorder.count(room, Class::Durable, 3);
     recorder.count(room, Class::Noop, 2);
-    recorder.observe(Class::Durable, 0.002, 3);
-    recorder.observe(Class::Noop, 9.0, 1);
+    recorder.observe(Class::Durable, 0.002);
+    recorder.observe(Class::Durable, 0.002);
+    recorder.observe(Class::Noop, 9.0);
     let delivered = metrics.deliveries_total.with_label_values(&["room", "durable"]);
     assert_eq!(delivered.get(), 0);
 
@@ -84,29 +85,58 @@ fn a_recorder_moves_the_shared_numbers_only_when_flushed() {
 
     assert_eq!(delivered.get(), 3);
     assert_eq!(metrics.deliveries_total.with_label_values(&["room", "noop"]).get(), 2);
-    let seconds = metrics.delivery_seconds.with_label_values(&["durable"]).get();
-    assert_eq!(seconds.count, 3);
-    assert!((seconds.sum - 0.006).abs() < 1e-9, "{seconds:?}");
-    assert!(
-        seconds.buckets.iter().all(|(bound, below)| *below == if *bound < 0.002 { 0 } else { 3 })
-    );
-}
-
-#[test]
-fn a_histogram_puts_each_value_below_its_bound() {
-    let histogram = Histogram::new(&[1.0, 2.0]);
-    for value in [0.5, 1.0, 1.5, 99.0] {
-        histogram.observe(value);
-    }
-    let value = histogram.get();
-    assert_eq!(value.buckets, [(1.0, 2), (2.0, 3)]);
-    assert_eq!((value.count, value.sum), (4, 102.0));
+    let seconds = metrics.delivery_seconds.with_label_values(&["durable"]);
+    assert_eq!(seconds.get_sample_count(), 2);
+    assert!((seconds.get_sample_sum() - 0.004).abs() < 1e-9, "{seconds:?}");
+    let page = metrics.render();
+    let below = |bound| {
+        value(&page, &format!(r#"hubbub_delivery_seconds_bucket{{class="durable",le="{bound}"}}"#))
+    };
+    assert_eq!([below("0.001"), below("0.0025"), below("+Inf")], [Some(0.0), Some(2.0), Some(2.0)]);
 }
 
 #[test]
 fn label_values_and_helps_are_escaped() {
     let page = Metrics::new("a\"b\\c\nd", 1).render();
-    assert!(page.contains(r#"node="a\"b\\c\nd"} 1"#));
+    assert!(page.contains(r#"node="a\"b\\c\nd""#));
+}
+
+#[test]
+fn what_is_in_no_closed_set_is_refused_by_tests_and_counts_as_other() {
+    let metrics = Metrics::new("one", 1);
+    let astray = |stage: &'static str, reason: &'static str| {
+        let metrics = std::sync::Arc::clone(&metrics);
+        std::thread::spawn(move || metrics.rejected(stage, reason)).join()
+    };
+    // In a release build there is no assertion, and the refusal is counted.
+    for (stage, reason) in [("http", "moon"), ("moon", "dust")] {
+        assert_eq!(astray(stage, reason).is_err(), cfg!(debug_assertions), "{stage} {reason}");
+    }
+    let page = metrics.render();
+    let counted = if cfg!(debug_assertions) { 0.0 } else { 1.0 };
+    let series = r#"hubbub_rejections_total{reason="other",stage="http"}"#;
+    assert_eq!(value(&page, series), Some(counted));
+    let series = r#"hubbub_rejections_total{reason="other",stage="other"}"#;
+    assert_eq!(value(&page, series).is_some(), !cfg!(debug_assertions));
+}
+
+#[test]
+fn latencies_of_failures_appear_with_the_first() {
+    let metrics = Metrics::new("one", 1);
+    let labels = ["/ws", "401"];
+    let series = r#"hubbub_http_request_seconds_count{route="/ws",status="401"}"#;
+    assert_eq!(value(&metrics.render(), series), None);
+    metrics.http_request_seconds.with_label_values(&labels).observe(0.1);
+    assert_eq!(value(&metrics.render(), series), Some(1.0));
+}
+
+#[test]
+fn cpu_time_has_fractions() {
+    let metrics = Metrics::new("one", 1);
+    let spent = || value(&metrics.render(), "process_cpu_seconds_total").unwrap();
+    let before = spent();
+    let after = std::iter::repeat_with(spent).find(|after| *after > before).unwrap();
+    assert!(before > 0.0 && after - before < 1.0, "{before} {after}");
 }
 
 #[test]
