@@ -48,6 +48,7 @@ fn record(body: Body) -> Record {
         accepted_at_us: 1_700_000_000_123_456,
         body,
         renderings: Renderings::default(),
+        kept: None,
     }
 }
 

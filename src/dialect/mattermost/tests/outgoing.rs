@@ -43,6 +43,7 @@ pub(super) fn record(body: Body) -> Record {
         accepted_at_us: 1_700_000_000_123_456,
         body,
         renderings: Renderings::default(),
+        kept: None,
     }
 }
 
