@@ -43,6 +43,8 @@ pub struct App {
     pub(super) end: CancellationToken,
     pub(super) tls: Option<Tls>,
     pub(super) limits: watch::Sender<Arc<Limits>>,
+    pub(super) api_keys: watch::Sender<Arc<ApiKeys>>,
+    pub(super) context: Arc<Context>,
     public: SocketAddr,
     pub(super) internal: Internal,
 }
@@ -86,7 +88,7 @@ impl App {
             Arc::clone(&config),
             draining.clone(),
         );
-        let doorkeeper = Doorkeeper::new(context);
+        let doorkeeper = Doorkeeper::new(Arc::clone(&context));
         let settings = PublicSettings::of(&config);
         let shared = Shared {
             door: PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper),
@@ -97,9 +99,11 @@ impl App {
             sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
         };
+        let known = ApiKeys::new(&config.internal.api_keys);
+        let (api_keys, api_keys_now) = watch::channel(Arc::new(known));
         let api = Api::new(ApiParts {
             node: Arc::clone(&node),
-            keys: ApiKeys::new(&config.internal.api_keys),
+            keys: api_keys_now,
             dev: config.dev,
             limits: limits_now.clone(),
             readiness: readiness.clone(),
@@ -138,6 +142,8 @@ impl App {
             end,
             tls,
             limits,
+            api_keys,
+            context,
             public: public_address,
             internal,
         })

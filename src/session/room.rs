@@ -92,7 +92,7 @@ async fn enter(context: Arc<Context>, entry: RoomEntry, socket: Socket) -> Resul
         Welcome::Ended => return Err(ending::refuse(socket, CloseCode::SessionEnded).await),
         Welcome::Unavailable => return Err(ending::refuse(socket, CloseCode::TryLater).await),
     };
-    let mut limits = FrameLimits::authenticated(&context.config.limits);
+    let mut limits = FrameLimits::authenticated(&context.limits());
     if !is_numbered {
         limits.message_bytes = context.config.dialects.room.max_message_bytes;
     }
@@ -116,7 +116,7 @@ fn shown_name(identity: &Identity) -> &str {
 impl RoomClient {
     async fn hear(&mut self, heard: Heard) {
         let context = Arc::clone(&self.client.context);
-        match self.pace.step(&context.config.limits) {
+        match self.pace.step(&context.limits()) {
             Paced::Fine => {}
             Paced::Dropped if self.is_numbered => {
                 context.node.metrics().rejected("limit", "commands");

@@ -90,7 +90,7 @@ impl Socket {
                 (None, Some(Box::new(Tls { stream, unsent: Vec::new(), written: 0 })))
             }
         };
-        let link = Arc::new(Link::new(Arc::clone(&shared.links), encoding, plain));
+        let link = Arc::new(Link::new(shared.links(), encoding, plain));
         Self { shared, link, receiver: Receiver::new(leftover), tls }
     }
 
@@ -250,7 +250,7 @@ impl Socket {
 
     /// Reads until the peer's close frame, ignoring everything else.
     async fn await_close(&mut self) {
-        let limits = FrameLimits::authenticated(&self.shared.config.limits);
+        let limits = FrameLimits::authenticated(&self.shared.limits());
         loop {
             let heard = match (self.link.socket(), &mut self.tls) {
                 (Some(socket), _) => self.receiver.next(&mut SharedSocket(socket), &limits).await,

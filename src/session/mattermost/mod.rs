@@ -107,7 +107,7 @@ async fn enter(
     if let Some(seq) = challenge {
         socket.reply(&reply_ok(seq));
     }
-    let limits = FrameLimits::authenticated(&context.config.limits);
+    let limits = FrameLimits::authenticated(&context.limits());
     let client = Client::begin(context, socket, seat).await;
     Ok(MattermostClient { client, limits, pace: Pace::new(), typing: None, pinged_at: None })
 }
@@ -130,9 +130,9 @@ async fn challenge(
     admission: &Admission,
     socket: &mut Socket,
 ) -> Result<(Arc<Identity>, NonZeroU64), End> {
-    let limits = &context.config.limits;
+    let limits = context.limits();
     let deadline = Instant::now() + limits.auth_timeout;
-    let frames = FrameLimits::unauthenticated(limits);
+    let frames = FrameLimits::unauthenticated(&limits);
     let mut pace = Pace::new();
     loop {
         // Every arm is cancel safe; what was read in part stays with the socket.
@@ -155,7 +155,7 @@ async fn challenge(
                 return Err(close(socket, CloseCode::AuthRequired, "no authentication in time"));
             }
         };
-        if pace.step(limits) != Paced::Fine {
+        if pace.step(&limits) != Paced::Fine {
             context.node.metrics().rejected("limit", "commands");
             return Err(close(socket, CloseCode::RateLimited, "too many messages"));
         }
