@@ -13,6 +13,7 @@
 
 mod answer;
 mod api;
+mod chunks;
 mod connection;
 pub mod demo;
 mod gate;
