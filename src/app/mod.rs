@@ -10,12 +10,18 @@
 
 mod banner;
 mod build;
+mod check;
+mod healthcheck;
+mod serve;
 mod stop;
 
 use std::{io, net::SocketAddr};
 
 pub use banner::Banner;
 pub use build::App;
+pub use check::check;
+pub use healthcheck::{HealthcheckError, healthcheck, ready_url};
+pub use serve::{Reloading, serve};
 
 use crate::{auth::KeyError, config::ConfigErrors, ws::TlsError};
 
