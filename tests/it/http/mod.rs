@@ -6,3 +6,4 @@ mod handshake;
 mod internal;
 mod raw;
 mod slow;
+mod twins;
