@@ -6,12 +6,14 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{AppError, Banner, Stopped, stop};
+use super::{AppError, Banner, Stopped, banner::demo_session, stop};
 use crate::{
     auth::{ApiKeys, Verifier},
     clock::Clock,
     config::{Config, Limits},
-    http::{Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared},
+    http::{
+        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared, Twins,
+    },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
     log::{AnyLog, MemoryLimits, MemoryLog},
     metrics::Metrics,
@@ -86,8 +88,14 @@ impl App {
         );
         let doorkeeper = Doorkeeper::new(Arc::clone(&context));
         let settings = PublicSettings::of(&config);
+        let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config);
+        let mut door =
+            PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper).with_twins(twins);
+        if config.dev {
+            door = door.with_demo_session(&demo_session(&config, &clock));
+        }
         let shared = Shared {
-            door: PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper),
+            door,
             name: "public",
             tls: tls.clone(),
             proxies: config.public.trusted_proxies.clone(),

@@ -378,7 +378,7 @@ impl RealmState {
         Snapshot { position, memberships, watches, revocations: self.revocations(identity) }
     }
 
-    fn revocations(&self, identity: &Identity) -> Revocations {
+    pub(super) fn revocations(&self, identity: &Identity) -> Revocations {
         let is_revoked = |session: &SessionId| self.sessions_revoked.contains_key(session);
         Revocations {
             everyone_at_ms: self.everyone_revoked_at_ms,
