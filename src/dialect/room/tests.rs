@@ -49,7 +49,6 @@ fn record(body: Body) -> Record {
         kept: None,
         body,
         renderings: Renderings::default(),
-        kept: None,
     }
 }
 

@@ -44,7 +44,6 @@ pub(super) fn record(body: Body) -> Record {
         kept: None,
         body,
         renderings: Renderings::default(),
-        kept: None,
     }
 }
 
