@@ -90,7 +90,7 @@ impl Socket {
                 (None, Some(Box::new(Tls { stream, unsent: Vec::new(), written: 0 })))
             }
         };
-        let link = Arc::new(Link::new(Arc::clone(&shared.links), encoding, plain));
+        let link = Arc::new(Link::new(shared.links(), encoding, plain));
         Self { shared, link, receiver: Receiver::new(leftover), tls }
     }
 
@@ -130,20 +130,55 @@ impl Socket {
     /// # Cancel safety
     ///
     /// Safe: what was read in part stays with the socket.
-    pub(super) async fn next(&mut self, limits: &FrameLimits) -> Heard {
+    pub(super) async fn next(&mut self, message_bytes: Option<usize>) -> Heard {
         loop {
-            let incoming = match poll_fn(|ctx| self.poll_next(ctx, limits)).await {
-                Ok(incoming) => incoming,
+            // The limits are looked up in each poll: a waiting socket keeps none.
+            let incoming = poll_fn(|ctx| {
+                let mut limits = FrameLimits::authenticated(&self.shared.limits());
+                limits.message_bytes = message_bytes.unwrap_or(limits.message_bytes);
+                self.poll_next(ctx, &limits)
+            });
+            match incoming.await {
+                Ok(incoming) => {
+                    if let Some(heard) = self.sort(incoming) {
+                        return heard;
+                    }
+                }
                 Err(end) => return Heard::End(end),
-            };
-            self.link.heard();
-            match incoming {
-                Incoming::Text(text) => return Heard::Text(text),
-                Incoming::Binary(bytes) => return Heard::Binary(bytes),
-                Incoming::Ping(payload) => self.send(frame::pong(&payload)),
-                Incoming::Pong(_) => {}
-                Incoming::Close { code, .. } => return Heard::End(End::ByPeer(code)),
             }
+        }
+    }
+
+    /// As [`Socket::next`], with limits of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: what was read in part stays with the socket.
+    pub(super) async fn next_within(&mut self, limits: &FrameLimits) -> Heard {
+        loop {
+            match poll_fn(|ctx| self.poll_next(ctx, limits)).await {
+                Ok(incoming) => {
+                    if let Some(heard) = self.sort(incoming) {
+                        return heard;
+                    }
+                }
+                Err(end) => return Heard::End(end),
+            }
+        }
+    }
+
+    /// Answers what needs no session; the rest is for the caller.
+    fn sort(&self, incoming: Incoming) -> Option<Heard> {
+        self.link.heard();
+        match incoming {
+            Incoming::Text(text) => Some(Heard::Text(text)),
+            Incoming::Binary(bytes) => Some(Heard::Binary(bytes)),
+            Incoming::Ping(payload) => {
+                self.send(frame::pong(&payload));
+                None
+            }
+            Incoming::Pong(_) => None,
+            Incoming::Close { code, .. } => Some(Heard::End(End::ByPeer(code))),
         }
     }
 
@@ -250,7 +285,7 @@ impl Socket {
 
     /// Reads until the peer's close frame, ignoring everything else.
     async fn await_close(&mut self) {
-        let limits = FrameLimits::authenticated(&self.shared.config.limits);
+        let limits = FrameLimits::authenticated(&self.shared.limits());
         loop {
             let heard = match (self.link.socket(), &mut self.tls) {
                 (Some(socket), _) => self.receiver.next(&mut SharedSocket(socket), &limits).await,

@@ -24,8 +24,8 @@ use super::{
 use crate::{
     clock::Clock,
     model::{
-        ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
-        UserId,
+        ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
+        Topic, UserId,
     },
 };
 
@@ -152,9 +152,8 @@ impl RealmLog for MemoryLog {
 
     async fn open(&self, identity: &Identity, opening: Opening) -> Result<Snapshot, LogError> {
         let realm = self.realm(&identity.realm);
-        let seeds = identity.seeds.len();
         Ok(self
-            .with_room(&realm, seeds.min(TAIL_QUEUE), |state, now_us, sequel| {
+            .with_room(&realm, usize::from(!identity.seeds.is_empty()), |state, now_us, sequel| {
                 state.plant_seeds(identity, now_us, sequel);
                 state.open_session(identity, opening)
             })
@@ -214,6 +213,10 @@ impl RealmLog for MemoryLog {
         user: &UserId,
     ) -> Result<(Position, Memberships), LogError> {
         Ok(self.realm(realm).state.lock().memberships(user))
+    }
+
+    async fn revocations(&self, identity: &Identity) -> Result<Revocations, LogError> {
+        Ok(self.realm(&identity.realm).state.lock().revocations(identity))
     }
 
     async fn members(&self, realm: &RealmId, topic: &Topic) -> Result<Vec<UserId>, LogError> {
