@@ -10,12 +10,16 @@
 
 mod banner;
 mod build;
+mod reload;
+mod run;
 mod stop;
+mod watchdog;
 
 use std::{io, net::SocketAddr};
 
 pub use banner::Banner;
 pub use build::App;
+pub use run::run;
 
 use crate::{auth::KeyError, config::ConfigErrors, ws::TlsError};
 
@@ -28,7 +32,7 @@ pub enum Stopped {
     CutShort,
 }
 
-/// Why a node did not start.
+/// Why a node did not start. Nothing of it is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// A port can't be bound. The operator's fault.

@@ -13,7 +13,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -37,6 +37,16 @@ use crate::{
 /// What all links of a node share.
 #[derive(Debug)]
 pub struct LinkContext {
+    limits: LiveLimits,
+    /// The moment from which the link's small clocks count.
+    epoch: Instant,
+    /// Sums over all outboxes go here.
+    metrics: Arc<Metrics>,
+}
+
+/// What bounds a link. Durations count in tenths of a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkLimits {
     /// The bounds of each outbox.
     pub outbox: OutboxLimits,
     /// Longest time that a waiting outbox makes no progress.
@@ -47,22 +57,67 @@ pub struct LinkContext {
     pub pong_timeout: Duration,
     /// Longest time from the first to the last byte of a message.
     pub message_timeout: Duration,
-    /// The moment from which the link's small clocks count.
-    pub epoch: Instant,
-    /// Sums over all outboxes go here.
-    pub metrics: Arc<Metrics>,
+}
+
+/// [`LinkLimits`] that a reload changes while hubs read them. Each value is right
+/// by itself, so no order between them is needed.
+#[derive(Debug, Default)]
+struct LiveLimits {
+    outbox_events: AtomicUsize,
+    outbox_bytes: AtomicUsize,
+    stall: AtomicU32,
+    ping_interval: AtomicU32,
+    pong_timeout: AtomicU32,
+    message_timeout: AtomicU32,
 }
 
 impl LinkContext {
+    /// What the links of a node share; its clock begins now.
+    #[must_use]
+    pub fn new(limits: LinkLimits, metrics: Arc<Metrics>) -> Self {
+        let context = Self { limits: LiveLimits::default(), epoch: Instant::now(), metrics };
+        context.apply_limits(limits);
+        context
+    }
+
+    /// Changes the bounds of all links, open ones included.
+    pub fn apply_limits(&self, limits: LinkLimits) {
+        let LinkLimits { outbox, stall, ping_interval, pong_timeout, message_timeout } = limits;
+        let live = &self.limits;
+        live.outbox_events.store(outbox.events, Ordering::Relaxed);
+        live.outbox_bytes.store(outbox.bytes, Ordering::Relaxed);
+        live.stall.store(ticks(stall), Ordering::Relaxed);
+        live.ping_interval.store(ticks(ping_interval), Ordering::Relaxed);
+        live.pong_timeout.store(ticks(pong_timeout), Ordering::Relaxed);
+        live.message_timeout.store(ticks(message_timeout), Ordering::Relaxed);
+    }
+
     /// Tenths of a second since the epoch: enough for timers, and small.
     #[must_use]
     pub fn ticks(&self) -> u32 {
         ticks(self.epoch.elapsed())
     }
+
+    /// Quiet time after which the server pings, in ticks.
+    pub(super) fn ping_interval(&self) -> u32 {
+        self.limits.ping_interval.load(Ordering::Relaxed)
+    }
+
+    /// Time that a ping may stay unanswered, in ticks.
+    pub(super) fn pong_timeout(&self) -> u32 {
+        self.limits.pong_timeout.load(Ordering::Relaxed)
+    }
+
+    fn outbox(&self) -> OutboxLimits {
+        OutboxLimits {
+            events: self.limits.outbox_events.load(Ordering::Relaxed),
+            bytes: self.limits.outbox_bytes.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// A duration in tenths of a second.
-pub(super) fn ticks(duration: Duration) -> u32 {
+fn ticks(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis() / 100).unwrap_or(u32::MAX)
 }
 
@@ -142,12 +197,12 @@ impl Link {
 
     /// Queues an event. It is written by the next [`Link::flush`].
     pub(super) fn push_event(&self, record: &Arc<Record>, seq: u64) -> Pushed {
-        self.state.lock().outbox.push_event(record, seq, self.encoding, self.context.outbox)
+        self.state.lock().outbox.push_event(record, seq, self.encoding, self.context.outbox())
     }
 
     /// Queues the number of an event whose body is withheld.
     pub(super) fn push_noop(&self, seq: u64) -> Pushed {
-        self.state.lock().outbox.push_noop(seq, self.encoding, self.context.outbox)
+        self.state.lock().outbox.push_noop(seq, self.encoding, self.context.outbox())
     }
 
     /// Lets a replay of so many events and bytes wait beyond the usual bounds.
@@ -159,7 +214,7 @@ impl Link {
     ///
     /// A frame that does not fit closes the link as a slow reader.
     pub fn send(&self, frame: Bytes, scratch: &mut Vec<u8>, deliveries: &mut Deliveries) {
-        let fits = self.state.lock().outbox.push_frame(frame, self.context.outbox);
+        let fits = self.state.lock().outbox.push_frame(frame, self.context.outbox());
         if fits {
             self.flush(scratch, deliveries);
         } else {
@@ -376,13 +431,15 @@ impl Link {
     /// True when a message has been incomplete for too long.
     pub(super) fn is_message_overdue(&self, now: u32) -> bool {
         let since = self.message_since.load(Ordering::Relaxed);
-        since != 0 && now.saturating_sub(since) > ticks(self.context.message_timeout)
+        since != 0
+            && now.saturating_sub(since)
+                > self.context.limits.message_timeout.load(Ordering::Relaxed)
     }
 
     /// True when the outbox has waited too long without progress.
     pub(super) fn is_stalled(&self, now: u32) -> bool {
         let since = self.state.lock().waiting_since;
-        since != 0 && now.saturating_sub(since) > ticks(self.context.stall)
+        since != 0 && now.saturating_sub(since) > self.context.limits.stall.load(Ordering::Relaxed)
     }
 
     /// What all links share.

@@ -5,14 +5,17 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::writers::Writers;
 use crate::{
     auth::Verifier,
-    config::Config,
+    config::{Config, Limits},
     dialect::json::JsonLimits,
-    hub::{LinkContext, OutboxLimits},
+    hub::{LinkContext, LinkLimits, OutboxLimits},
     lifecycle::CancellationToken,
     node::Node,
+    ws::FrameLimits,
 };
 
 /// The parts that a session works with.
@@ -22,10 +25,11 @@ pub struct Context {
     pub node: Arc<Node>,
     /// Who a token stands for.
     pub verifier: Arc<Verifier>,
-    /// The configuration.
+    /// The configuration that the node was started with; `limits` has newer limits.
     pub config: Arc<Config>,
     /// Cancelled when the node drains: sockets without a user end then.
     pub draining: CancellationToken,
+    limits: watch::Receiver<Arc<Limits>>,
     pub(super) links: Arc<LinkContext>,
     pub(super) writers: Writers,
 }
@@ -38,28 +42,47 @@ impl Context {
         verifier: Arc<Verifier>,
         config: Arc<Config>,
         draining: CancellationToken,
+        limits: watch::Receiver<Arc<Limits>>,
     ) -> Arc<Self> {
-        let limits = &config.limits;
-        let links = Arc::new(LinkContext {
-            outbox: OutboxLimits { events: limits.outbox_events, bytes: limits.outbox_bytes },
-            stall: limits.outbox_stall,
-            ping_interval: limits.ping_interval,
-            pong_timeout: limits.pong_timeout,
-            message_timeout: limits.message_timeout,
-            epoch: tokio::time::Instant::now(),
-            metrics: Arc::clone(node.metrics()),
-        });
+        let metrics = Arc::clone(node.metrics());
+        let links = Arc::new(LinkContext::new(link_limits(&limits.borrow()), metrics));
         let writers = Writers::new(node.metrics(), node.clock().clone());
-        Arc::new(Self { node, verifier, config, draining, links, writers })
+        Arc::new(Self { node, verifier, config, draining, limits, links, writers })
+    }
+
+    /// The limits of now.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.borrow())
+    }
+
+    /// Bounds all links anew, open ones included.
+    pub(super) fn apply_limits(&self, limits: &Limits) {
+        self.links.apply_limits(link_limits(limits));
+    }
+
+    /// What the next message of a client with a seat may hold.
+    pub(super) fn frame_limits(&self) -> FrameLimits {
+        FrameLimits::authenticated(&self.limits.borrow())
     }
 
     /// What one JSON message of a client may hold.
     pub(super) fn json_limits(&self) -> JsonLimits {
-        let limits = &self.config.limits;
+        let limits = self.limits.borrow();
         JsonLimits {
             depth: limits.json_depth,
             elements: limits.json_elements,
             string_bytes: limits.json_string_bytes,
         }
+    }
+}
+
+fn link_limits(limits: &Limits) -> LinkLimits {
+    LinkLimits {
+        outbox: OutboxLimits { events: limits.outbox_events, bytes: limits.outbox_bytes },
+        stall: limits.outbox_stall,
+        ping_interval: limits.ping_interval,
+        pong_timeout: limits.pong_timeout,
+        message_timeout: limits.message_timeout,
     }
 }

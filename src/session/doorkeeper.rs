@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::random_below,
+    config::Limits,
     dialect::room::{SUBPROTOCOL, room_name},
     limits::{Bucket, Counted, CountedGuard, KeyedBuckets, Rate},
     model::{Identity, RealmId, UserId},
@@ -27,8 +28,9 @@ use crate::{
 /// Peers whose failed logins, or users whose resumes, are remembered at once.
 const PEERS_MAX: usize = 100_000;
 
-/// Decides about requests to open sockets, and counts who has how many.
-#[derive(Debug)]
+/// Decides about requests to open sockets, and counts who has how many. Cloning
+/// shares the counts.
+#[derive(Debug, Clone)]
 pub struct Doorkeeper {
     context: Arc<Context>,
     limits: Arc<Admission>,
@@ -58,13 +60,7 @@ impl Doorkeeper {
     /// A doorkeeper for the sockets of one node.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        let limits = &context.config.limits;
-        let failures = Rate {
-            per_second: limits.auth_failures_per_second,
-            burst: f64::from(limits.auth_failures_burst),
-        };
-        let resumes =
-            Rate { per_second: limits.resumes_per_second, burst: f64::from(limits.resumes_burst) };
+        let (failures, resumes) = rates(&context.limits());
         let limits = Arc::new(Admission {
             sockets: Counted::default(),
             by_address: Counted::default(),
@@ -74,6 +70,20 @@ impl Doorkeeper {
             resumes: KeyedBuckets::new(resumes, PEERS_MAX),
         });
         Self { context, limits }
+    }
+
+    /// Takes new limits, for sockets that are open, too.
+    pub fn apply_limits(&self, limits: &Limits) {
+        self.context.apply_limits(limits);
+        let (failures, resumes) = rates(limits);
+        self.limits.login_failures.set_rate(failures);
+        self.limits.resumes.set_rate(resumes);
+    }
+
+    /// How many sockets are open.
+    #[must_use]
+    pub fn sockets(&self) -> u32 {
+        self.limits.sockets.count(&())
     }
 
     /// Decides about `knock`: what to run after the 101, or what to answer.
@@ -97,7 +107,7 @@ impl Doorkeeper {
         if let Some(identity) = &identity
             && !guest::is_guest(identity)
         {
-            let max = self.context.config.limits.connections_per_user;
+            let max = self.context.limits().connections_per_user;
             let seat = self.limits.seat(identity, max);
             ticket.user = Some(seat.ok_or_else(|| self.deny("limit", "connections_per_user"))?);
         }
@@ -127,7 +137,7 @@ impl Doorkeeper {
 
     /// Counts the socket, or denies it.
     fn admit(&self, knock: &Knock) -> Result<Ticket, Denial> {
-        let limits = &self.context.config.limits;
+        let limits = self.context.limits();
         if self.context.draining.is_cancelled() {
             return Err(self.deny("handshake", "draining"));
         }
@@ -199,6 +209,17 @@ impl Doorkeeper {
         let wait = Duration::from_millis(1_000 + random_below(9_000));
         Denial { status, text, retry_after: matches!(status, 429 | 503).then_some(wait) }
     }
+}
+
+/// The rates of failed logins and of resumes.
+fn rates(limits: &Limits) -> (Rate, Rate) {
+    let failures = Rate {
+        per_second: limits.auth_failures_per_second,
+        burst: f64::from(limits.auth_failures_burst),
+    };
+    let resumes =
+        Rate { per_second: limits.resumes_per_second, burst: f64::from(limits.resumes_burst) };
+    (failures, resumes)
 }
 
 impl Admission {

@@ -44,7 +44,6 @@ struct RoomClient {
     client: Client,
     room: Id,
     is_numbered: bool,
-    limits: FrameLimits,
     pace: Pace,
 }
 
@@ -61,7 +60,8 @@ pub(super) async fn run(
     let code = match Box::pin(enter(context, entry, socket)).await {
         Ok(mut room) => {
             let end = loop {
-                match room.client.socket.next(&room.limits).await {
+                let limits = room.frame_limits();
+                match room.client.socket.next(&limits).await {
                     Heard::End(end) => break end,
                     heard @ (Heard::Text(_) | Heard::Binary(_)) => {
                         Box::pin(room.hear(heard)).await;
@@ -92,12 +92,8 @@ async fn enter(context: Arc<Context>, entry: RoomEntry, socket: Socket) -> Resul
         Welcome::Ended => return Err(ending::refuse(socket, CloseCode::SessionEnded).await),
         Welcome::Unavailable => return Err(ending::refuse(socket, CloseCode::TryLater).await),
     };
-    let mut limits = FrameLimits::authenticated(&context.config.limits);
-    if !is_numbered {
-        limits.message_bytes = context.config.dialects.room.max_message_bytes;
-    }
     let client = Client::begin(context, socket, seat).await;
-    Ok(RoomClient { client, room, is_numbered, limits, pace: Pace::new() })
+    Ok(RoomClient { client, room, is_numbered, pace: Pace::new() })
 }
 
 fn greet(greeting: &Greeting<'_>) -> Option<Bytes> {
@@ -114,9 +110,19 @@ fn shown_name(identity: &Identity) -> &str {
 }
 
 impl RoomClient {
+    /// What the next message may hold.
+    fn frame_limits(&self) -> FrameLimits {
+        let context = &self.client.context;
+        let mut limits = context.frame_limits();
+        if !self.is_numbered {
+            limits.message_bytes = context.config.dialects.room.max_message_bytes;
+        }
+        limits
+    }
+
     async fn hear(&mut self, heard: Heard) {
         let context = Arc::clone(&self.client.context);
-        match self.pace.step(&context.config.limits) {
+        match self.pace.step(&context.limits()) {
             Paced::Fine => {}
             Paced::Dropped if self.is_numbered => {
                 context.node.metrics().rejected("limit", "commands");

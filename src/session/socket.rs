@@ -250,7 +250,7 @@ impl Socket {
 
     /// Reads until the peer's close frame, ignoring everything else.
     async fn await_close(&mut self) {
-        let limits = FrameLimits::authenticated(&self.shared.config.limits);
+        let limits = FrameLimits::authenticated(&self.shared.limits());
         loop {
             let heard = match (self.link.socket(), &mut self.tls) {
                 (Some(socket), _) => self.receiver.next(&mut SharedSocket(socket), &limits).await,

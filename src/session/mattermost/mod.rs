@@ -43,7 +43,6 @@ pub(super) struct Entry {
 /// A client with a seat.
 struct MattermostClient {
     client: Client,
-    limits: FrameLimits,
     pace: Pace,
     typing: Option<crate::limits::Bucket>,
     pinged_at: Option<Instant>,
@@ -61,7 +60,8 @@ pub(super) async fn run(
     let code = match Box::pin(enter(context, &mut ticket, entry, socket)).await {
         Ok(mut seated) => {
             let end = loop {
-                match seated.client.socket.next(&seated.limits).await {
+                let limits = seated.client.context.frame_limits();
+                match seated.client.socket.next(&limits).await {
                     Heard::End(end) => break end,
                     Heard::Text(text) => Box::pin(seated.hear(&text)).await,
                     Heard::Binary(_) => seated.refuse_binary(),
@@ -107,9 +107,8 @@ async fn enter(
     if let Some(seq) = challenge {
         socket.reply(&reply_ok(seq));
     }
-    let limits = FrameLimits::authenticated(&context.config.limits);
     let client = Client::begin(context, socket, seat).await;
-    Ok(MattermostClient { client, limits, pace: Pace::new(), typing: None, pinged_at: None })
+    Ok(MattermostClient { client, pace: Pace::new(), typing: None, pinged_at: None })
 }
 
 fn greet(greeting: &Greeting<'_>, server_version: &str) -> Option<Bytes> {
@@ -130,9 +129,9 @@ async fn challenge(
     admission: &Admission,
     socket: &mut Socket,
 ) -> Result<(Arc<Identity>, NonZeroU64), End> {
-    let limits = &context.config.limits;
+    let limits = context.limits();
     let deadline = Instant::now() + limits.auth_timeout;
-    let frames = FrameLimits::unauthenticated(limits);
+    let frames = FrameLimits::unauthenticated(&limits);
     let mut pace = Pace::new();
     loop {
         // Every arm is cancel safe; what was read in part stays with the socket.
@@ -155,7 +154,7 @@ async fn challenge(
                 return Err(close(socket, CloseCode::AuthRequired, "no authentication in time"));
             }
         };
-        if pace.step(limits) != Paced::Fine {
+        if pace.step(&limits) != Paced::Fine {
             context.node.metrics().rejected("limit", "commands");
             return Err(close(socket, CloseCode::RateLimited, "too many messages"));
         }

@@ -1,0 +1,114 @@
+//! The whole life of `hubbub serve`: start, print, obey signals, stop.
+//!
+//! Invariants:
+//! - signal handlers are installed before anything is started, so that no signal
+//!   ends the process without a drain;
+//! - stdout gets the banner once, when connections are accepted, and nothing else;
+//! - a second SIGINT ends the process at once.
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+use super::{App, AppError, Banner, Stopped, reload::Reloader};
+use crate::{
+    config::{LoadArgs, Loaded},
+    lifecycle::CancellationToken,
+    telemetry::LogLevel,
+};
+
+/// How often the files of the certificate are looked at.
+const CERTIFICATE_PASS: Duration = Duration::from_secs(5);
+
+/// Runs a node until it is told to stop.
+///
+/// SIGTERM, SIGINT and `POST /drain` drain it; SIGHUP loads the configuration that
+/// `args` name again.
+///
+/// # Errors
+///
+/// [`AppError`]: the node did not start, and nothing is left behind.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops every socket without a word.
+pub async fn run(loaded: Loaded, args: LoadArgs, level: LogLevel) -> Result<Stopped, AppError> {
+    let mut signals = Signals::install().map_err(AppError::System)?;
+    let stop = CancellationToken::new();
+    let app = Box::pin(App::start(loaded.config.clone(), stop.clone())).await?;
+    let mut reloader = Reloader::new(app.reloads.clone(), loaded, args, level);
+    print(&app.banner());
+    let mut certificate_pass = interval_at(Instant::now() + CERTIFICATE_PASS, CERTIFICATE_PASS);
+    certificate_pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut running = Box::pin(app.run());
+    loop {
+        // The end first, then people, then the clock. The node runs on while an arm's
+        // body works, because its parts are tasks of their own.
+        tokio::select! {
+            biased;
+            stopped = &mut running => return Ok(stopped),
+            order = signals.next() => match order {
+                Order::Reload => reloader.reload(),
+                Order::Interrupt if stop.is_cancelled() => {
+                    tracing::warn!("interrupted while stopping, the drain is cut short");
+                    return Ok(Stopped::CutShort);
+                }
+                Order::Interrupt | Order::Terminate => stop.cancel(),
+            },
+            _ = certificate_pass.tick() => reloader.renew_certificate(),
+        }
+    }
+}
+
+/// Prints the banner. Nobody has to listen: a node without stdout serves as well.
+fn print(banner: &Banner) {
+    let mut stdout = io::stdout().lock();
+    let printed = write!(stdout, "{banner}").and_then(|()| stdout.flush());
+    if let Err(error) = printed {
+        tracing::warn!(%error, "banner was not printed");
+    }
+}
+
+/// What the process is told by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Terminate,
+    Interrupt,
+    Reload,
+}
+
+/// The signals that the process obeys.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next signal. Cancel safe: a signal that was not returned stays.
+    async fn next(&mut self) -> Order {
+        // Every arm is cancel safe; ending is more urgent than reloading.
+        tokio::select! {
+            biased;
+            Some(()) = self.interrupt.recv() => Order::Interrupt,
+            Some(()) = self.terminate.recv() => Order::Terminate,
+            Some(()) = self.hangup.recv() => Order::Reload,
+            else => std::future::pending().await,
+        }
+    }
+}
