@@ -2,6 +2,7 @@
 # Sourced, not run. The caller has `set -euo pipefail`.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+E2E=$ROOT/tests/e2e
 VENV=$ROOT/target/venv
 TOOLS=$ROOT/target/tools
 # A step that cannot run here ends with this code; its last line says why.
@@ -55,3 +56,29 @@ start_server() {
     ALICE=$(sed -n 's|^token alice ||p' "$SERVER_LOG")
     BOB=$(sed -n 's|^token bob ||p' "$SERVER_LOG")
 }
+
+# install_once FOLDER LIST COMMAND…: runs the command, which makes FOLDER, when LIST
+# has changed since it did so the last time.
+install_once() {
+    local mark=$1/.installed list=$2
+    shift 2
+    if [ -f "$mark" ] && cmp -s "$mark" "$list"; then
+        return 0
+    fi
+    say "installs what ${list#"$ROOT"/} pins"
+    "$@" || return 1
+    cp "$list" "$mark"
+}
+
+make_venv() {
+    python3 -m venv --clear "$VENV" &&
+        "$VENV/bin/pip" install --quiet --disable-pip-version-check --no-input -r "$E2E/requirements.txt"
+}
+
+install_packages() {
+    (cd "$E2E" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error)
+}
+
+# The packages of Python (in $VENV) and of Node (below $E2E) that the tests use.
+install_python() { install_once "$VENV" "$E2E/requirements.txt" make_venv; }
+install_node() { install_once "$E2E/node_modules" "$E2E/package-lock.json" install_packages; }

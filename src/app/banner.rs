@@ -55,7 +55,7 @@ pub(super) fn dev_tokens(config: &Config, clock: &Clock) -> Vec<(&'static str, S
         return Vec::new();
     }
     let token = |user: &'static str| {
-        let key = config.auth.keys.first()?;
+        let key = config.auth.signing_key()?;
         let ttl = DEV_TOKEN_TTL.min(config.auth.max_lifetime);
         let ids = |names: &[&str]| names.iter().filter_map(|name| Id::parse(name).ok()).collect();
         let claims = MintClaims {

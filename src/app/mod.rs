@@ -10,8 +10,10 @@
 
 mod banner;
 mod build;
+mod check;
+mod healthcheck;
 mod reload;
-mod run;
+mod serve;
 mod stop;
 mod watchdog;
 
@@ -19,7 +21,10 @@ use std::{io, net::SocketAddr};
 
 pub use banner::Banner;
 pub use build::App;
-pub use run::run;
+pub use check::check;
+pub use healthcheck::{HealthcheckError, healthcheck, ready_url};
+pub use reload::Reloading;
+pub use serve::serve;
 
 use crate::{auth::KeyError, config::ConfigErrors, ws::TlsError};
 

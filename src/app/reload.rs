@@ -35,20 +35,28 @@ pub(super) struct Reloads {
     pub(super) tls: Option<Tls>,
 }
 
+/// What a reload needs from whoever started the process.
+#[derive(Debug)]
+pub struct Reloading {
+    /// How the configuration was loaded.
+    pub args: LoadArgs,
+    /// The level of the log.
+    pub level: LogLevel,
+}
+
 /// Reloads what the process was started with.
 #[derive(Debug)]
 pub(super) struct Reloader {
     parts: Reloads,
     running: Loaded,
-    args: LoadArgs,
-    level: LogLevel,
+    reloading: Reloading,
     /// What the last look at the certificate ended with, so that the log says it once.
     certificate_error: Option<String>,
 }
 
 impl Reloader {
-    pub(super) fn new(parts: Reloads, running: Loaded, args: LoadArgs, level: LogLevel) -> Self {
-        Self { parts, running, args, level, certificate_error: None }
+    pub(super) fn new(parts: Reloads, running: Loaded, reloading: Reloading) -> Self {
+        Self { parts, running, reloading, certificate_error: None }
     }
 
     /// Loads the configuration again and applies it, or logs why not.
@@ -56,33 +64,33 @@ impl Reloader {
     /// Reads a few small files, so call it rarely.
     pub(super) fn reload(&mut self) {
         self.renew_certificate();
-        let reloaded = match reload(&self.args, &System, &self.running) {
+        let reloaded = match reload(&self.reloading.args, &System, &self.running) {
             Ok(reloaded) => reloaded,
             Err(errors) => {
                 for error in &errors.0 {
-                    tracing::error!(key = error.key, %error, "configuration was not reloaded");
+                    tracing::error!(key = error.key, %error, "configuration not reloaded");
                 }
                 return;
             }
         };
         if let Err(errors) = self.parts.apply(&reloaded.loaded.config) {
             for error in &errors {
-                tracing::error!(key = error.key, %error, "configuration was not reloaded");
+                tracing::error!(key = error.key, %error, "configuration not reloaded");
             }
             return;
         }
-        if let Err(error) = self.level.set(&reloaded.loaded.config.telemetry.log_level) {
+        if let Err(error) = self.reloading.level.set(&reloaded.loaded.config.telemetry.log_level) {
             // The configuration's own check believed the level.
-            tracing::error!(key = "telemetry.log_level", %error, "log level was not changed");
+            tracing::error!(key = "telemetry.log_level", %error, "log level not changed");
         }
         for warning in &reloaded.loaded.warnings {
-            tracing::warn!(warning, "configuration looks odd");
+            tracing::warn!(warning, "configuration");
         }
         for key in &reloaded.restart_needed {
             tracing::warn!(key, "changed key waits for a restart");
         }
         self.running = reloaded.loaded;
-        tracing::info!("configuration was reloaded");
+        tracing::info!("configuration reloaded");
     }
 
     /// Takes a new certificate when its files have changed.
@@ -92,13 +100,13 @@ impl Reloader {
             Ok(changed) => {
                 self.certificate_error = None;
                 if changed {
-                    tracing::info!("certificate was reloaded");
+                    tracing::info!("certificate reloaded");
                 }
             }
             Err(error) => {
                 let text = error.to_string();
                 if self.certificate_error.as_ref() != Some(&text) {
-                    tracing::error!(key = "public.tls_cert", %error, "certificate was not reloaded");
+                    tracing::error!(key = "public.tls_cert", %error, "certificate not reloaded");
                     self.certificate_error = Some(text);
                 }
             }

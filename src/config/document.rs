@@ -34,7 +34,10 @@ pub fn default_file() -> String {
         }
         let in_dev = value::print(&mut dev, key);
         let default = value::print(&mut production, key);
-        let mut comment = format!("{} {}.", key.doc, sentence(&takes(key)));
+        let mut comment = key.doc.to_owned();
+        if says_more_than_its_value(key) {
+            write(&mut comment, format_args!(" {}.", sentence(&takes(key))));
+        }
         if let Some(in_dev) = in_dev.filter(|in_dev| default.as_ref() != Some(in_dev)) {
             write(&mut comment, format_args!(" With `--dev`: {in_dev}."));
         }
@@ -88,7 +91,7 @@ pub fn page() -> String {
 
 const TABLE_EXAMPLES: &str = "
 # More keys that sign tokens: HS256, HS384, HS512 with `secret` or `secret_file`;
-# RS256, RS384, RS512, ES256, ES384, EdDSA with `public_key_file` (PEM).
+# RS256 to RS512, PS256 to PS512, ES256, ES384, EdDSA with `public_key_file` (PEM).
 # [[auth.keys]]
 # kid = \"2025-01\"
 # algorithm = \"EdDSA\"
@@ -131,7 +134,7 @@ Only the file can hold these.
 | field | takes |
 |---|---|
 | `kid` | name of the key |
-| `algorithm` | HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 or EdDSA |
+| `algorithm` | HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA |
 | `secret`, `secret_file` | HMAC secret of at least 32 bytes, for HS algorithms |
 | `public_key_file` | PEM file of the public key, for the others |
 
@@ -170,6 +173,26 @@ fn takes(key: &Key) -> String {
             let (_, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
             format!("secret; also `{name}_file`")
         }
+    }
+}
+
+/// Whether the value alone does not show what the key takes.
+fn says_more_than_its_value(key: &Key) -> bool {
+    match key.kind {
+        Kind::Count(..)
+        | Kind::Burst(..)
+        | Kind::Rate(..)
+        | Kind::Size(..)
+        | Kind::Duration(..)
+        | Kind::Choice(..)
+        | Kind::Secret(_) => true,
+        Kind::Switch(_)
+        | Kind::Address(_)
+        | Kind::Text(..)
+        | Kind::MaybeText(..)
+        | Kind::Path(_)
+        | Kind::Texts(..)
+        | Kind::Networks(_) => false,
     }
 }
 

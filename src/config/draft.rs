@@ -98,7 +98,8 @@ impl Draft {
         if let Some(secret) = self.auth_secret {
             let material = KeyMaterial::Secret(secret);
             let key = AuthKey { kid: None, algorithm: self.auth_algorithm, material };
-            config.auth.keys.insert(0, key);
+            // Last, so that the numbers of `[[auth.keys]]` in errors are those of the file.
+            config.auth.keys.push(key);
         }
         config.redis.urls = self.redis_url.as_ref().map(server_urls).unwrap_or_default();
         config.redis.mode = match self.redis_mode.as_str() {

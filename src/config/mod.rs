@@ -6,6 +6,7 @@
 //!
 //! Not here: what the values do.
 
+mod args;
 mod checks;
 mod document;
 mod draft;
@@ -23,6 +24,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use args::{Cli, Command, ConfigArgs, HealthcheckArgs, ServeArgs, TokenArgs};
 pub use document::{default_file, key_names, page, variable};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use load::{LoadArgs, Loaded, Mode, Purpose, Reloaded, load, reload};

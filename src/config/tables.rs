@@ -19,7 +19,8 @@ use crate::model::Id;
 
 /// The algorithms with a shared secret, then those with a public key.
 pub(super) const HMAC: [&str; 3] = ["HS256", "HS384", "HS512"];
-const PUBLIC: [&str; 6] = ["RS256", "RS384", "RS512", "ES256", "ES384", "EdDSA"];
+const PUBLIC: [&str; 9] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 /// What reading the arrays needs and makes.
 #[derive(Debug)]

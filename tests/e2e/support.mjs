@@ -90,9 +90,12 @@ export class Server {
     const child = spawn(BINARY, [
       "serve", "--dev", "--listen", listen, "--internal-listen", internal, "--set", "shutdown.drain=2s", ...args,
     ], {
+      env: { ...process.env, RUST_BACKTRACE: "0" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
+    // Whatever ends this script, its server goes with it.
+    process.once("exit", () => child.kill("SIGKILL"));
     let out = "";
     let err = "";
     child.stdout.on("data", (data) => { out += data; });

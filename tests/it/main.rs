@@ -8,6 +8,7 @@
     reason = "a test that panics has failed, also in its helpers"
 )]
 
+mod cli;
 mod http;
 mod tidy;
 mod ws;

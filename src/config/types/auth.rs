@@ -9,7 +9,7 @@ use super::Secret;
 /// `auth.*`
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// Keys that sign tokens, in the order of the file.
+    /// Keys that sign tokens: `[[auth.keys]]` in the order of the file, then `auth.secret`.
     pub keys: Vec<AuthKey>,
     /// Where to fetch more keys.
     pub jwks_url: Option<String>,
@@ -23,6 +23,17 @@ pub struct Auth {
     pub leeway: Duration,
     /// Farthest `exp` that is accepted.
     pub max_lifetime: Duration,
+}
+
+impl Auth {
+    /// The key that this node signs tokens with: `auth.secret`, else the first HMAC key
+    /// of the list; `None` when others sign.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<&AuthKey> {
+        let is_secret = |key: &&AuthKey| matches!(key.material, KeyMaterial::Secret(_));
+        let single = self.keys.last().filter(|key| key.kid.is_none()).filter(is_secret);
+        single.or_else(|| self.keys.iter().find(is_secret))
+    }
 }
 
 /// One key that signs tokens.

@@ -177,3 +177,30 @@ fn every_metric_is_counted_somewhere() {
     let names = hubbub::metrics::TABLE.iter().map(|row| row.name.trim_start_matches("hubbub_"));
     assert_none("a metric that nothing counts does not exist", &uncounted(names, &code));
 }
+
+/// The commands in the help text of a program.
+fn commands(help: &str) -> BTreeSet<String> {
+    let list = help.split("Commands:\n").nth(1).unwrap_or_default();
+    list.lines()
+        .take_while(|line| line.starts_with("  "))
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_readme_lists_the_commands() {
+    let sample = "Usage: x\n\nCommands:\n  a     Runs\n        it\n  b-c   Ends\n  help  Prints\n\nOptions:\n  -h\n";
+    assert_eq!(commands(sample).into_iter().collect::<Vec<_>>(), ["a", "b-c"]);
+
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_hubbub")).arg("--help").output();
+    let help = String::from_utf8(output.unwrap().stdout).unwrap();
+    let listed: BTreeSet<String> = rows(&read("README.md"))
+        .iter()
+        .filter_map(|row| row.strip_prefix("hubbub ").map(str::to_owned))
+        .collect();
+    let found = difference(("hubbub --help", &commands(&help)), ("README.md", &listed));
+    assert_none("the table of commands", &found);
+}

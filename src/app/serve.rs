@@ -1,49 +1,51 @@
-//! The whole life of `hubbub serve`: start, print, obey signals, stop.
+//! The whole life of `hubbub serve`: start, announce, obey signals, stop.
 //!
 //! Invariants:
 //! - signal handlers are installed before anything is started, so that no signal
 //!   ends the process without a drain;
-//! - stdout gets the banner once, when connections are accepted, and nothing else;
-//! - a second SIGINT ends the process at once.
+//! - an interrupt during a stop ends the process at once.
+//!
+//! Not here: the order of a stop (`stop`), what a reload changes (`reload`).
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
-use super::{App, AppError, Banner, Stopped, reload::Reloader};
-use crate::{
-    config::{LoadArgs, Loaded},
-    lifecycle::CancellationToken,
-    telemetry::LogLevel,
+use super::{
+    App, AppError, Banner, Stopped,
+    reload::{Reloader, Reloading},
 };
+use crate::{config::Loaded, lifecycle::CancellationToken};
 
 /// How often the files of the certificate are looked at.
 const CERTIFICATE_PASS: Duration = Duration::from_secs(5);
 
-/// Runs a node until it is told to stop.
+/// Builds a node, calls `announce` when it is ready, and runs it until a signal, or
+/// `POST /drain`, or a failure stops it.
 ///
-/// SIGTERM, SIGINT and `POST /drain` drain it; SIGHUP loads the configuration that
-/// `args` name again.
+/// SIGTERM and SIGINT drain it; SIGHUP loads the configuration again.
 ///
 /// # Errors
 ///
-/// [`AppError`]: the node did not start, and nothing is left behind.
+/// [`AppError`]: the node never ran, and nothing is left behind.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future drops every socket without a word.
-pub async fn run(loaded: Loaded, args: LoadArgs, level: LogLevel) -> Result<Stopped, AppError> {
+pub async fn serve(
+    loaded: Loaded,
+    reloading: Reloading,
+    announce: impl FnOnce(&Banner),
+) -> Result<Stopped, AppError> {
     let mut signals = Signals::install().map_err(AppError::System)?;
     let stop = CancellationToken::new();
     let app = Box::pin(App::start(loaded.config.clone(), stop.clone())).await?;
-    let mut reloader = Reloader::new(app.reloads.clone(), loaded, args, level);
-    print(&app.banner());
+    let mut reloader = Reloader::new(app.reloads.clone(), loaded, reloading);
+    announce(&app.banner());
+    tracing::info!(public = %app.public(), internal = %app.internal(), "ready");
     let mut certificate_pass = interval_at(Instant::now() + CERTIFICATE_PASS, CERTIFICATE_PASS);
     certificate_pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut running = Box::pin(app.run());
@@ -56,22 +58,13 @@ pub async fn run(loaded: Loaded, args: LoadArgs, level: LogLevel) -> Result<Stop
             order = signals.next() => match order {
                 Order::Reload => reloader.reload(),
                 Order::Interrupt if stop.is_cancelled() => {
-                    tracing::warn!("interrupted while stopping, the drain is cut short");
+                    tracing::warn!("interrupted while stopping, sockets are cut");
                     return Ok(Stopped::CutShort);
                 }
                 Order::Interrupt | Order::Terminate => stop.cancel(),
             },
             _ = certificate_pass.tick() => reloader.renew_certificate(),
         }
-    }
-}
-
-/// Prints the banner. Nobody has to listen: a node without stdout serves as well.
-fn print(banner: &Banner) {
-    let mut stdout = io::stdout().lock();
-    let printed = write!(stdout, "{banner}").and_then(|()| stdout.flush());
-    if let Err(error) = printed {
-        tracing::warn!(%error, "banner was not printed");
     }
 }
 
