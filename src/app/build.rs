@@ -95,11 +95,14 @@ impl App {
             limits_now.clone(),
         );
         let doorkeeper = Doorkeeper::new(context);
-        let reloads = Reloads { verifier, api_keys, limits, doorkeeper, node, log, tls };
+        let settings = PublicSettings::of(&config);
+        let door = PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper.clone());
+        let cookie = door.cookie();
+        let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
         let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
         let internal = app.internal(&reloads, &tokens, clock.now_us())?;
         let public_address = public.address();
-        let shared = app.public(&reloads, &sessions);
+        let shared = app.public(door, &reloads, &sessions);
         let closing = tokens.closing.clone();
         tasks.spawn("public", |stop| async move {
             public.serve(shared, closing).await;
@@ -171,17 +174,20 @@ struct Base<'a> {
 }
 
 impl Base<'_> {
-    fn public(&self, parts: &Reloads, sessions: &Sessions) -> Shared<PublicDoor<Doorkeeper>> {
-        let settings = PublicSettings::of(self.config);
-        let metrics = Arc::clone(self.metrics);
+    fn public(
+        &self,
+        door: PublicDoor<Doorkeeper>,
+        parts: &Reloads,
+        sessions: &Sessions,
+    ) -> Shared<PublicDoor<Doorkeeper>> {
         Shared {
-            door: PublicDoor::new(settings, Arc::clone(&metrics), parts.doorkeeper.clone()),
+            door,
             name: "public",
             tls: parts.tls.clone(),
             proxies: self.config.public.trusted_proxies.clone(),
             limits: parts.limits.subscribe(),
             sessions: sessions.clone(),
-            metrics,
+            metrics: Arc::clone(self.metrics),
         }
     }
 

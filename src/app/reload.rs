@@ -16,6 +16,7 @@ use super::build::{memory_limits, node_limits};
 use crate::{
     auth::{ApiKeys, KeyError, Verifier},
     config::{Config, Limits, LoadArgs, Loaded, System, reload},
+    http::CookieName,
     log::AnyLog,
     node::Node,
     session::Doorkeeper,
@@ -28,6 +29,7 @@ use crate::{
 pub(super) struct Reloads {
     pub(super) verifier: Arc<Verifier>,
     pub(super) api_keys: ApiKeys,
+    pub(super) cookie: CookieName,
     pub(super) limits: watch::Sender<Arc<Limits>>,
     pub(super) doorkeeper: Doorkeeper,
     pub(super) node: Arc<Node>,
@@ -119,6 +121,7 @@ impl Reloads {
     fn apply(&self, config: &Config) -> Result<(), Vec<KeyError>> {
         self.verifier.reload(&config.auth)?;
         self.api_keys.replace(&config.internal.api_keys);
+        self.cookie.replace(&config.auth.cookie);
         // Those that look at the limits of now come first, those that keep a copy next.
         self.limits.send_replace(Arc::new(config.limits.clone()));
         self.doorkeeper.apply_limits(&config.limits);

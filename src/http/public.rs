@@ -14,6 +14,7 @@ use hyper::{
     header::{self, HeaderName},
 };
 use ipnet::IpNet;
+use parking_lot::RwLock;
 
 use super::{
     answer::{Answer, json, set, set_retry_after, text},
@@ -46,7 +47,7 @@ pub struct PublicSettings {
     pub allowed_origins: AllowedOrigins,
     /// `public.trusted_proxies`
     pub trusted_proxies: Vec<IpNet>,
-    /// `auth.cookie`
+    /// `auth.cookie` at the start; [`PublicDoor::cookie`] has newer ones.
     pub cookie: String,
     /// Which routes exist.
     pub routes: PublicRoutes,
@@ -90,8 +91,26 @@ impl PublicSettings {
 #[derive(Debug)]
 pub struct PublicDoor<H> {
     settings: PublicSettings,
+    cookie: CookieName,
     metrics: Arc<Metrics>,
     handler: H,
+}
+
+/// Which cookie may carry a token; empty: none. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct CookieName(Arc<RwLock<Arc<str>>>);
+
+impl CookieName {
+    /// Takes another name, for requests that come later.
+    pub fn replace(&self, name: &str) {
+        *self.0.write() = Arc::from(name);
+    }
+
+    /// The name of now.
+    #[must_use]
+    pub fn get(&self) -> Arc<str> {
+        Arc::clone(&self.0.read())
+    }
 }
 
 /// What a path leads to.
@@ -106,7 +125,14 @@ enum Target {
 impl<H: UpgradeHandler> PublicDoor<H> {
     /// A door that hands sockets to `handler`.
     pub fn new(settings: PublicSettings, metrics: Arc<Metrics>, handler: H) -> Self {
-        Self { settings, metrics, handler }
+        let cookie = CookieName(Arc::new(RwLock::new(Arc::from(settings.cookie.as_str()))));
+        Self { settings, cookie, metrics, handler }
+    }
+
+    /// The name of the cookie, for who changes it later.
+    #[must_use]
+    pub fn cookie(&self) -> CookieName {
+        self.cookie.clone()
     }
 
     fn target(&self, path: &str) -> Option<Target> {
@@ -154,7 +180,7 @@ impl<H: UpgradeHandler> PublicDoor<H> {
         };
         let headers = request.headers();
         let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let token = token_from_headers(lines, &self.settings.cookie);
+        let token = token_from_headers(lines, &self.cookie.get());
         let proxies = &self.settings.trusted_proxies;
         let client = peer.client(headers, proxies);
         let knock = Knock {

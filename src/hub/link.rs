@@ -13,10 +13,9 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -25,101 +24,15 @@ use rustix::net::{SendFlags, send};
 use tokio::{io::Interest, net::TcpStream, time::Instant};
 
 use super::{
+    bounds::{LinkContext, ticks},
     deliveries::Deliveries,
-    outbox::{Outbox, OutboxLimits, Pushed},
+    outbox::{Outbox, Pushed},
 };
 use crate::{
-    metrics::{DialectIndex, Metrics},
+    metrics::DialectIndex,
     model::{CloseCode, Encoding, Record},
     ws::frame,
 };
-
-/// What all links of a node share.
-#[derive(Debug)]
-pub struct LinkContext {
-    limits: LiveLimits,
-    /// The moment from which the link's small clocks count.
-    epoch: Instant,
-    /// Sums over all outboxes go here.
-    metrics: Arc<Metrics>,
-}
-
-/// What bounds a link. Durations count in tenths of a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkLimits {
-    /// The bounds of each outbox.
-    pub outbox: OutboxLimits,
-    /// Longest time that a waiting outbox makes no progress.
-    pub stall: Duration,
-    /// Quiet time after which the server pings.
-    pub ping_interval: Duration,
-    /// Time that a ping may stay unanswered.
-    pub pong_timeout: Duration,
-    /// Longest time from the first to the last byte of a message.
-    pub message_timeout: Duration,
-}
-
-/// [`LinkLimits`] that a reload changes while hubs read them. Each value is right
-/// by itself, so no order between them is needed.
-#[derive(Debug, Default)]
-struct LiveLimits {
-    outbox_events: AtomicUsize,
-    outbox_bytes: AtomicUsize,
-    stall: AtomicU32,
-    ping_interval: AtomicU32,
-    pong_timeout: AtomicU32,
-    message_timeout: AtomicU32,
-}
-
-impl LinkContext {
-    /// What the links of a node share; its clock begins now.
-    #[must_use]
-    pub fn new(limits: LinkLimits, metrics: Arc<Metrics>) -> Self {
-        let context = Self { limits: LiveLimits::default(), epoch: Instant::now(), metrics };
-        context.apply_limits(limits);
-        context
-    }
-
-    /// Changes the bounds of all links, open ones included.
-    pub fn apply_limits(&self, limits: LinkLimits) {
-        let LinkLimits { outbox, stall, ping_interval, pong_timeout, message_timeout } = limits;
-        let live = &self.limits;
-        live.outbox_events.store(outbox.events, Ordering::Relaxed);
-        live.outbox_bytes.store(outbox.bytes, Ordering::Relaxed);
-        live.stall.store(ticks(stall), Ordering::Relaxed);
-        live.ping_interval.store(ticks(ping_interval), Ordering::Relaxed);
-        live.pong_timeout.store(ticks(pong_timeout), Ordering::Relaxed);
-        live.message_timeout.store(ticks(message_timeout), Ordering::Relaxed);
-    }
-
-    /// Tenths of a second since the epoch: enough for timers, and small.
-    #[must_use]
-    pub fn ticks(&self) -> u32 {
-        ticks(self.epoch.elapsed())
-    }
-
-    /// Quiet time after which the server pings, in ticks.
-    pub(super) fn ping_interval(&self) -> u32 {
-        self.limits.ping_interval.load(Ordering::Relaxed)
-    }
-
-    /// Time that a ping may stay unanswered, in ticks.
-    pub(super) fn pong_timeout(&self) -> u32 {
-        self.limits.pong_timeout.load(Ordering::Relaxed)
-    }
-
-    fn outbox(&self) -> OutboxLimits {
-        OutboxLimits {
-            events: self.limits.outbox_events.load(Ordering::Relaxed),
-            bytes: self.limits.outbox_bytes.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// A duration in tenths of a second.
-fn ticks(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis() / 100).unwrap_or(u32::MAX)
-}
 
 /// One socket.
 #[derive(Debug)]
@@ -311,7 +224,7 @@ impl Link {
     fn report(&self, state: &mut State) {
         let (events, bytes) = state.outbox.fill();
         if state.reported != (events, bytes) {
-            let metrics = &self.context.metrics;
+            let metrics = self.context.metrics();
             metrics.outbox_events.add(difference(events, state.reported.0));
             metrics.outbox_bytes.add(difference(bytes, state.reported.1));
             state.reported = (events, bytes);
@@ -417,7 +330,7 @@ impl Link {
     /// Notes since when a message is incomplete.
     pub fn incomplete_since(&self, since: Option<Instant>) {
         let since = since
-            .map_or(0, |since| ticks(since.saturating_duration_since(self.context.epoch)).max(1));
+            .map_or(0, |since| ticks(since.saturating_duration_since(self.context.epoch())).max(1));
         if self.message_since.load(Ordering::Relaxed) != since {
             self.message_since.store(since, Ordering::Relaxed);
         }
@@ -431,15 +344,13 @@ impl Link {
     /// True when a message has been incomplete for too long.
     pub(super) fn is_message_overdue(&self, now: u32) -> bool {
         let since = self.message_since.load(Ordering::Relaxed);
-        since != 0
-            && now.saturating_sub(since)
-                > self.context.limits.message_timeout.load(Ordering::Relaxed)
+        since != 0 && now.saturating_sub(since) > self.context.message_timeout()
     }
 
     /// True when the outbox has waited too long without progress.
     pub(super) fn is_stalled(&self, now: u32) -> bool {
         let since = self.state.lock().waiting_since;
-        since != 0 && now.saturating_sub(since) > self.context.limits.stall.load(Ordering::Relaxed)
+        since != 0 && now.saturating_sub(since) > self.context.stall()
     }
 
     /// What all links share.

@@ -13,6 +13,7 @@
 
 mod addressed;
 mod attach;
+mod bounds;
 mod connection;
 mod deliveries;
 mod index;
@@ -32,9 +33,10 @@ use tokio::{
 
 pub use addressed::{Reader, Rule, Verdict};
 pub use attach::{Attach, Attached, ResetCause, Start};
+pub use bounds::{LinkContext, LinkLimits};
 pub use deliveries::Deliveries;
 pub use index::Realm;
-pub use link::{Duty, Link, LinkContext, LinkLimits};
+pub use link::{Duty, Link};
 pub use outbox::{Outbox, OutboxLimits, Pushed};
 pub use ring::{Ring, RingFill};
 
