@@ -104,6 +104,11 @@ impl Reader {
                     self.memberships.close(topic, offset);
                 }
             }
+            Body::Seeds { user, topics } if *user == self.user => {
+                for topic in topics {
+                    self.memberships.open(topic.clone(), offset);
+                }
+            }
             Body::Watch { connection, add, remove } if *connection == self.connection => {
                 for user in add {
                     self.watches.open(Topic::Status(user.clone()), offset);
@@ -112,8 +117,11 @@ impl Reader {
                     self.watches.close(&Topic::Status(user.clone()), offset);
                 }
             }
-            Body::Watch { .. } | Body::Event(_) | Body::Revocation(_) | Body::Disconnect { .. } => {
-            }
+            Body::Seeds { .. }
+            | Body::Watch { .. }
+            | Body::Event(_)
+            | Body::Revocation(_)
+            | Body::Disconnect { .. } => {}
         }
     }
 

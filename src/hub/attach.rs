@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::{
     addressed::{Reader, Verdict},
     connection::{Connection, Token},
-    index::Realm,
+    index::{Key, Realm},
     link::Link,
     shard::{Shard, session_ended},
 };
@@ -126,6 +126,7 @@ impl Walk {
             Body::Revocation(revocation) => Some(revocation),
             Body::Event(_)
             | Body::Members { .. }
+            | Body::Seeds { .. }
             | Body::Watch { .. }
             | Body::Disconnect { .. } => None,
         })
@@ -150,11 +151,12 @@ impl Shard {
         };
         let seen = index.seen;
         let old = index.key(attach.reader.connection);
-        let (seq, cursor) = match (old.and_then(|key| self.connections.get(key)), attach.start) {
-            (Some(live), Start::Resume { .. }) => (live.seq, live.cursor.max(seen)),
-            (None, Start::Resume { seq, cursor, .. }) => (seq, cursor),
-            (_, Start::Fresh) => (1, attach.reader.known_up_to),
-        };
+        let (seq, cursor) =
+            match (old.and_then(|key| self.connections.get(key as usize)), attach.start) {
+                (Some(live), Start::Resume { .. }) => (live.seq, live.cursor.max(seen)),
+                (None, Start::Resume { seq, cursor, .. }) => (seq, cursor),
+                (_, Start::Fresh) => (1, attach.reader.known_up_to),
+            };
         if let Some(key) = old {
             self.dismiss(key, |link| {
                 link.abandon(CloseCode::ResumedElsewhere, "another socket took over");
@@ -193,8 +195,9 @@ impl Shard {
             attach.link.send(hello, scratch, deliveries);
         }
         let key = self.insert(attach, walk, cursor);
-        let is_ended =
-            |revocation| self.connections.get(key).is_some_and(|one| one.is_ended_by(revocation));
+        let is_ended = |revocation| {
+            self.connections.get(key as usize).is_some_and(|one| one.is_ended_by(revocation))
+        };
         if walk.revocations().any(is_ended) {
             self.dismiss(key, session_ended);
             return Attached::Ended;
@@ -207,7 +210,7 @@ impl Shard {
     }
 
     /// Indexes the connection and queues what the walk found.
-    fn insert(&mut self, attach: &mut Attach, walk: &Walk, cursor: u64) -> usize {
+    fn insert(&mut self, attach: &mut Attach, walk: &Walk, cursor: u64) -> Key {
         let mut seq = walk.first_seq;
         for record in &walk.sent {
             // A replayed body of an ephemeral event is gone, its number is not.
@@ -249,7 +252,9 @@ impl Shard {
             is_touched: false,
             is_behind: false,
         });
-        let open: Vec<Topic> = reader.memberships.open_topics().cloned().collect();
+        let key = Key::try_from(key).unwrap_or(Key::MAX);
+        let mut open: Vec<Topic> = reader.memberships.open_topics().cloned().collect();
+        open.shrink_to_fit();
         if let Some(Some(index)) = self.realms.get_mut(attach.realm_key) {
             let who = (&reader.user, &reader.scope);
             index.add(key, reader.connection, who, (open, cursor));
@@ -258,7 +263,7 @@ impl Shard {
             }
         }
         if !watched.is_empty()
-            && let Some(connection) = self.connections.get_mut(key)
+            && let Some(connection) = self.connections.get_mut(key as usize)
         {
             connection.watches = watched;
         }

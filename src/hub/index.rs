@@ -16,9 +16,10 @@ use indexmap::IndexSet;
 use super::ring::Ring;
 use crate::model::{ConnectionId, RealmId, Scope, Topic, UserId};
 
-/// Keys of connections in the hub's table. They are not chosen by clients, so a
-/// fixed hash is safe, and smaller.
-pub(super) type Keys = IndexSet<usize, foldhash::fast::FixedState>;
+/// The key of a connection in its hub's table.
+pub(super) type Key = u32;
+/// Keys are not chosen by clients, so a fixed hash is safe, and smaller.
+pub(super) type Keys = IndexSet<Key, foldhash::fast::FixedState>;
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// A realm on this node, as tail and hubs share it.
@@ -37,17 +38,16 @@ pub struct Realm {
 pub(super) struct RealmIndex {
     /// Offset of the last record that this hub has applied.
     pub(super) seen: u64,
-    people: Map<UserId, Person>,
+    people: Map<UserId, Box<Person>>,
     topics: Map<Topic, Keys>,
-    connections: Map<ConnectionId, usize>,
+    connections: Map<ConnectionId, Key>,
 }
 
 /// A user with at least one connection here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Person {
-    connections: Vec<usize>,
-    /// Connections that listen as a member: not those in a room.
-    members: Vec<usize>,
+    /// Keys, rooms included; mostly one.
+    connections: Vec<Key>,
     topics: Vec<Topic>,
     /// Offset up to which `topics` is right; older membership records are history.
     as_of: u64,
@@ -64,23 +64,18 @@ impl RealmIndex {
     }
 
     /// The key of a connection that is here.
-    pub(super) fn key(&self, connection: ConnectionId) -> Option<usize> {
+    pub(super) fn key(&self, connection: ConnectionId) -> Option<Key> {
         self.connections.get(&connection).copied()
     }
 
     /// Keys of all connections of the realm.
-    pub(super) fn everyone(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn everyone(&self) -> impl Iterator<Item = Key> + '_ {
         self.connections.values().copied()
     }
 
     /// Keys of all connections of `user`, rooms included.
-    pub(super) fn of_user(&self, user: &UserId) -> &[usize] {
+    pub(super) fn of_user(&self, user: &UserId) -> &[Key] {
         self.people.get(user).map_or(&[], |person| &person.connections)
-    }
-
-    /// Keys of the connections of `user` that read as a member.
-    pub(super) fn members_of_user(&self, user: &UserId) -> &[usize] {
-        self.people.get(user).map_or(&[], |person| &person.members)
     }
 
     /// Keys under `topic`.
@@ -102,21 +97,20 @@ impl RealmIndex {
     /// only when this is the user's first connection here.
     pub(super) fn add(
         &mut self,
-        key: usize,
+        key: Key,
         connection: ConnectionId,
         (user, scope): (&UserId, &Scope),
         (open, as_of): (Vec<Topic>, u64),
     ) {
         self.connections.insert(connection, key);
-        let person = self.people.entry(user.clone()).or_insert_with(|| Person {
-            topics: open,
-            as_of,
-            ..Person::default()
-        });
+        let person = self
+            .people
+            .entry(user.clone())
+            .or_insert_with(|| Box::new(Person { connections: Vec::new(), topics: open, as_of }));
+        person.connections.reserve_exact(1);
         person.connections.push(key);
         match scope {
             Scope::Member => {
-                person.members.push(key);
                 for topic in &person.topics {
                     put(&mut self.topics, topic, key);
                 }
@@ -128,7 +122,7 @@ impl RealmIndex {
     /// Removes a connection and all that it listened to.
     pub(super) fn remove(
         &mut self,
-        key: usize,
+        key: Key,
         connection: ConnectionId,
         (user, scope): (&UserId, &Scope),
         watches: &[UserId],
@@ -142,8 +136,7 @@ impl RealmIndex {
         }
         let Some(mut person) = self.people.remove(user) else { return };
         person.connections.retain(|other| *other != key);
-        if let Some(index) = person.members.iter().position(|other| *other == key) {
-            person.members.swap_remove(index);
+        if *scope == Scope::Member {
             for topic in &person.topics {
                 self.take(topic, key);
             }
@@ -153,14 +146,22 @@ impl RealmIndex {
         }
     }
 
-    /// Applies "`user` joined `topic` at `offset`".
-    pub(super) fn join(&mut self, user: &UserId, topic: &Topic, offset: u64) {
+    /// Applies "`user` joined `topic` at `offset`"; `is_member` tells which keys read
+    /// as a member, and not as somebody in a room.
+    pub(super) fn join(
+        &mut self,
+        user: &UserId,
+        topic: &Topic,
+        offset: u64,
+        is_member: impl Fn(Key) -> bool,
+    ) {
         let Some(person) = self.people.get_mut(user) else { return };
         if offset <= person.as_of || person.topics.contains(topic) {
             return;
         }
+        person.topics.reserve_exact(1);
         person.topics.push(topic.clone());
-        for key in &person.members {
+        for key in person.connections.iter().filter(|key| is_member(**key)) {
             put(&mut self.topics, topic, *key);
         }
     }
@@ -173,22 +174,22 @@ impl RealmIndex {
             return;
         }
         person.topics.swap_remove(index);
-        for key in person.members.clone() {
+        for key in person.connections.clone() {
             self.take(topic, key);
         }
     }
 
     /// Lets a connection listen to the status of `user`.
-    pub(super) fn watch(&mut self, key: usize, user: &UserId) {
+    pub(super) fn watch(&mut self, key: Key, user: &UserId) {
         put(&mut self.topics, &Topic::Status(user.clone()), key);
     }
 
     /// Ends [`RealmIndex::watch`].
-    pub(super) fn unwatch(&mut self, key: usize, user: &UserId) {
+    pub(super) fn unwatch(&mut self, key: Key, user: &UserId) {
         self.take(&Topic::Status(user.clone()), key);
     }
 
-    fn take(&mut self, topic: &Topic, key: usize) {
+    fn take(&mut self, topic: &Topic, key: Key) {
         if let Some(keys) = self.topics.get_mut(topic) {
             keys.swap_remove(&key);
             if keys.is_empty() {
@@ -198,7 +199,7 @@ impl RealmIndex {
     }
 }
 
-fn put(topics: &mut Map<Topic, Keys>, topic: &Topic, key: usize) {
+fn put(topics: &mut Map<Topic, Keys>, topic: &Topic, key: Key) {
     // Cloning the topic only where it is new saves two atomic operations per join.
     match topics.get_mut(topic) {
         Some(keys) => {

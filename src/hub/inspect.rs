@@ -13,7 +13,7 @@ impl Shard {
     pub(super) fn detach(&mut self, realm: usize, id: ConnectionId, link: &Arc<Link>) {
         let Some(key) = self.known_realm(realm).and_then(|index| index.key(id)) else { return };
         let is_its = |one: &super::connection::Connection| Arc::ptr_eq(&one.link, link);
-        if self.connections.get(key).is_some_and(is_its) {
+        if self.connections.get(key as usize).is_some_and(is_its) {
             self.forget(key);
         }
     }
@@ -21,7 +21,7 @@ impl Shard {
     /// Notes what a client looks at; places that it did not report stay.
     pub(super) fn view(&mut self, realm: usize, id: ConnectionId, reported: View) {
         let Some(key) = self.known_realm(realm).and_then(|index| index.key(id)) else { return };
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
         let view = connection.view.get_or_insert_default();
         let View { channel, thread_at_side, thread_in_view } = reported;
         view.channel = channel.or(view.channel.take());
@@ -32,7 +32,7 @@ impl Shard {
     /// A connection that is here.
     pub(super) fn describe(&self, realm: usize, id: ConnectionId) -> Option<ConnectionInfo> {
         let index = self.known_realm(realm)?;
-        let connection = self.connections.get(index.key(id)?)?;
+        let connection = self.connections.get(index.key(id)? as usize)?;
         let (outbox_events, outbox_bytes) = connection.link.fill();
         Some(ConnectionInfo {
             user: connection.user.clone(),
@@ -50,8 +50,10 @@ impl Shard {
         let Some(keys) = self.known_realm(realm).and_then(|index| index.of_topic(topic)) else {
             return Vec::new();
         };
-        let named = |key: &usize| {
-            self.connections.get(*key).map(|connection| (connection.user.clone(), connection.id))
+        let named = |key: &super::index::Key| {
+            self.connections
+                .get(*key as usize)
+                .map(|connection| (connection.user.clone(), connection.id))
         };
         keys.iter().filter_map(named).collect()
     }

@@ -347,9 +347,12 @@ impl Link {
         since != 0 && now.saturating_sub(since) > self.context.message_timeout()
     }
 
-    /// True when the outbox has waited too long without progress.
+    /// True when the outbox has waited too long without progress. One that does not
+    /// wait gives its memory back.
     pub(super) fn is_stalled(&self, now: u32) -> bool {
-        let since = self.state.lock().waiting_since;
+        let mut state = self.state.lock();
+        state.outbox.shrink();
+        let since = state.waiting_since;
         since != 0 && now.saturating_sub(since) > self.context.stall()
     }
 

@@ -28,6 +28,9 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// Withheld events that may wait for company before they are written anyway.
 const LAZY_NOOPS_MAX: usize = 64;
 
+/// Items that an outbox keeps room for between two turns.
+const CALM_ITEMS: usize = 16;
+
 /// Bytes that a frame has beside its shared part: head, `seq` tail.
 const FRAME_OVERHEAD_BYTES: usize = 32;
 
@@ -244,15 +247,22 @@ impl Outbox {
         self.bytes += unsent.len();
     }
 
-    /// Gives memory back when everything has left: an idle connection must be small.
+    /// Forgets what a replay was granted, and big buffers.
     fn rest(&mut self) {
         self.credit_events = 0;
         self.credit_bytes = 0;
-        if self.items.capacity() > 4 {
+        if self.items.capacity() > CALM_ITEMS {
             self.items = VecDeque::new();
         }
         if self.unsent.capacity() > 0 {
             self.unsent = Vec::new();
+        }
+    }
+
+    /// Gives all memory back when nothing waits: an idle connection must be small.
+    pub fn shrink(&mut self) {
+        if self.is_empty() && self.items.capacity() > 0 {
+            self.items = VecDeque::new();
         }
     }
 }

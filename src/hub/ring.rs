@@ -53,7 +53,8 @@ impl Ring {
     }
 
     /// Adds the next record and drops what is over the bounds.
-    pub fn push(&self, record: Arc<Record>) {
+    pub fn push(&self, record: &Arc<Record>) {
+        let record = record.kept();
         let mut state = self.state.write();
         debug_assert_eq!(state.last + 1, record.position.offset, "offsets are dense");
         state.last = record.position.offset;
@@ -113,6 +114,7 @@ fn weight(record: &Record) -> usize {
     let data = match &record.body {
         Body::Event(event) => event.data.len(),
         Body::Members { .. }
+        | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. } => 0,

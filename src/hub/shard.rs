@@ -15,7 +15,7 @@ use super::{
     addressed::omission,
     connection::Connection,
     deliveries::Deliveries,
-    index::{Realm, RealmIndex},
+    index::{Key, Realm, RealmIndex},
     link::Link,
 };
 use crate::{
@@ -36,9 +36,9 @@ pub(super) struct Shard {
     pub(super) hub_metrics: HubMetrics,
     pub(super) clock: Clock,
     /// Connections with something to write in this turn.
-    touched: Vec<usize>,
+    touched: Vec<Key>,
     /// Connections that have to go after this record.
-    doomed: Vec<usize>,
+    doomed: Vec<Key>,
     scratch: Vec<u8>,
     deliveries: Deliveries,
 }
@@ -79,11 +79,20 @@ impl Shard {
         match &record.body {
             Body::Event(event) => self.deliver(realm, record, event),
             Body::Members { topic, add, remove } => {
+                let connections = &self.connections;
                 for user in add {
-                    index.join(user, topic, record.position.offset);
+                    let is_member = |key| is_member(connections, key);
+                    index.join(user, topic, record.position.offset, is_member);
                 }
                 for user in remove {
                     index.leave(user, topic, record.position.offset);
+                }
+            }
+            Body::Seeds { user, topics } => {
+                let connections = &self.connections;
+                for topic in topics {
+                    let is_member = |key| is_member(connections, key);
+                    index.join(user, topic, record.position.offset, is_member);
                 }
             }
             Body::Watch { connection, add, remove } => {
@@ -109,11 +118,11 @@ impl Shard {
             event,
         };
         match &event.to {
-            Topic::User(user) => out.send_all(index.members_of_user(user).iter().copied()),
+            Topic::User(user) => out.send_members(index.of_user(user).iter().copied()),
             Topic::Connection(id) => out.send_all(index.key(*id).into_iter()),
             Topic::Everyone => out.send_members(index.everyone()),
             Topic::Status(user) => {
-                out.send_all(index.members_of_user(user).iter().copied());
+                out.send_members(index.of_user(user).iter().copied());
                 if let Some(watchers) = index.of_topic(&event.to) {
                     out.send_others(watchers.iter().copied(), user);
                 }
@@ -130,12 +139,12 @@ impl Shard {
     /// Removes the connections whose outbox was full.
     fn evict(&mut self) {
         while let Some(key) = self.doomed.pop() {
-            if let Some(connection) = self.connections.get(key) {
+            if let Some(connection) = self.connections.get(key as usize) {
                 let dialect = connection.link.encoding().name;
                 self.metrics.slow_consumers_total.with_label_values(&[dialect]).inc();
             }
             // The record that did not fit is not counted: a resume begins with it.
-            if let Some(connection) = self.connections.get_mut(key) {
+            if let Some(connection) = self.connections.get_mut(key as usize) {
                 connection.is_behind = true;
             }
             self.dismiss(key, slow_reader);
@@ -145,7 +154,7 @@ impl Shard {
     fn watch(&mut self, realm: usize, id: ConnectionId, add: &[UserId], remove: &[UserId]) {
         let Some(Some(index)) = self.realms.get_mut(realm) else { return };
         let Some(key) = index.key(id) else { return };
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
         let watches = &mut connection.watches;
         for user in add {
             if !watches.contains(user) {
@@ -161,19 +170,19 @@ impl Shard {
 
     fn revoke(&mut self, realm: usize, revocation: &Revocation) {
         let Some(Some(index)) = self.realms.get(realm) else { return };
-        let keys: Vec<usize> = match &revocation.scope {
+        let keys: Vec<Key> = match &revocation.scope {
             RevocationScope::User(user) => index.of_user(user).to_vec(),
             RevocationScope::Everyone | RevocationScope::Session(_) => index.everyone().collect(),
         };
         for key in keys {
-            if self.connections.get(key).is_some_and(|one| one.is_ended_by(revocation)) {
+            if self.connections.get(key as usize).is_some_and(|one| one.is_ended_by(revocation)) {
                 self.dismiss(key, session_ended);
             }
         }
     }
 
     /// Keys that an operator's disconnect means.
-    fn targets(&self, realm: usize, target: &Topic) -> Vec<usize> {
+    fn targets(&self, realm: usize, target: &Topic) -> Vec<Key> {
         let Some(index) = self.known_realm(realm) else { return Vec::new() };
         match target {
             Topic::User(user) => index.of_user(user).to_vec(),
@@ -188,15 +197,15 @@ impl Shard {
     }
 
     /// Closes a connection's link in the given manner and forgets the connection.
-    pub(super) fn dismiss(&mut self, key: usize, close: impl FnOnce(&Link)) {
+    pub(super) fn dismiss(&mut self, key: Key, close: impl FnOnce(&Link)) {
         if let Some(link) = self.forget(key) {
             close(&link);
         }
     }
 
     /// Takes a connection out of the index. Its place in the log stays on its link.
-    pub(super) fn forget(&mut self, key: usize) -> Option<Arc<Link>> {
-        let connection = self.connections.try_remove(key)?;
+    pub(super) fn forget(&mut self, key: Key) -> Option<Arc<Link>> {
+        let connection = self.connections.try_remove(key as usize)?;
         if let Some(Some(index)) = self.realms.get_mut(connection.realm) {
             let served_up_to = index.seen - u64::from(connection.is_behind);
             connection.link.leave_at(connection.seq, connection.cursor.max(served_up_to));
@@ -208,8 +217,8 @@ impl Shard {
     }
 
     /// Marks a connection as having something to write in this turn.
-    pub(super) fn touch(&mut self, key: usize) {
-        if let Some(connection) = self.connections.get_mut(key)
+    pub(super) fn touch(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key as usize)
             && !connection.is_touched
         {
             connection.is_touched = true;
@@ -220,7 +229,7 @@ impl Shard {
     /// Writes every touched outbox once, and counts.
     pub(super) fn flush(&mut self) {
         for key in self.touched.drain(..) {
-            if let Some(connection) = self.connections.get_mut(key) {
+            if let Some(connection) = self.connections.get_mut(key as usize) {
                 connection.is_touched = false;
                 connection.link.flush(&mut self.scratch, &mut self.deliveries);
             }
@@ -234,6 +243,11 @@ impl Shard {
     }
 }
 
+/// True for a connection that reads as a member, and not as somebody in a room.
+fn is_member(connections: &Slab<Connection>, key: Key) -> bool {
+    connections.get(key as usize).is_some_and(|one| matches!(one.scope, Scope::Member))
+}
+
 pub(super) fn slow_reader(link: &Link) {
     link.abandon(CloseCode::SlowReader, "the client does not read fast enough");
 }
@@ -245,41 +259,40 @@ pub(super) fn session_ended(link: &Link) {
 /// One event on its way to its connections.
 struct Delivery<'a> {
     connections: &'a mut Slab<Connection>,
-    touched: &'a mut Vec<usize>,
-    doomed: &'a mut Vec<usize>,
+    touched: &'a mut Vec<Key>,
+    doomed: &'a mut Vec<Key>,
     metrics: &'a Metrics,
     record: &'a Arc<Record>,
     event: &'a Event,
 }
 
 impl Delivery<'_> {
-    fn send_all(&mut self, keys: impl Iterator<Item = usize>) {
+    fn send_all(&mut self, keys: impl Iterator<Item = Key>) {
         for key in keys {
             self.send(key);
         }
     }
 
     /// Those that read as members: rooms hear nothing of "everyone".
-    fn send_members(&mut self, keys: impl Iterator<Item = usize>) {
+    fn send_members(&mut self, keys: impl Iterator<Item = Key>) {
         for key in keys {
-            let is_member = |one: &Connection| matches!(one.scope, Scope::Member);
-            if self.connections.get(key).is_some_and(is_member) {
+            if is_member(self.connections, key) {
                 self.send(key);
             }
         }
     }
 
     /// Those that are not of `user`, who were served already.
-    fn send_others(&mut self, keys: impl Iterator<Item = usize>, user: &UserId) {
+    fn send_others(&mut self, keys: impl Iterator<Item = Key>, user: &UserId) {
         for key in keys {
-            if self.connections.get(key).is_some_and(|one| one.user != *user) {
+            if self.connections.get(key as usize).is_some_and(|one| one.user != *user) {
                 self.send(key);
             }
         }
     }
 
-    fn send(&mut self, key: usize) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+    fn send(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
         if self.record.position.offset <= connection.cursor {
             return;
         }

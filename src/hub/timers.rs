@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
+    index::Key,
     link::Link,
     shard::{Shard, session_ended, slow_reader},
 };
@@ -55,6 +56,7 @@ impl Shard {
             if heard_at >= connection.pinged_at {
                 connection.pinged_at = 0;
             }
+            let key = Key::try_from(key).unwrap_or(Key::MAX);
             let finding = if connection.token.expires_at <= now_s {
                 Finding::Expired
             } else if link.is_stalled(now) {
@@ -79,10 +81,10 @@ impl Shard {
         }
     }
 
-    fn act(&mut self, key: usize, finding: &Finding) {
+    fn act(&mut self, key: Key, finding: &Finding) {
         match finding {
             Finding::Stalled => {
-                if let Some(connection) = self.connections.get(key) {
+                if let Some(connection) = self.connections.get(key as usize) {
                     let dialect = connection.link.encoding().name;
                     self.metrics.slow_consumers_total.with_label_values(&[dialect]).inc();
                 }
@@ -96,7 +98,7 @@ impl Shard {
                 link.abandon(CloseCode::Policy, "the message took too long to arrive");
             }),
             Finding::Ping => {
-                let Some(connection) = self.connections.get(key) else { return };
+                let Some(connection) = self.connections.get(key as usize) else { return };
                 let link = std::sync::Arc::clone(&connection.link);
                 let (scratch, deliveries) = self.writer();
                 link.send(frame::ping(b""), scratch, deliveries);
@@ -111,7 +113,8 @@ impl Shard {
             / DRAIN_STEP.as_millis();
         let steps = usize::try_from(steps).unwrap_or(usize::MAX).max(1);
         // A random start and a step over the table are random enough, and cheap.
-        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        let key = |(key, _)| Key::try_from(key).unwrap_or(Key::MAX);
+        let keys: Vec<Key> = self.connections.iter().map(key).collect();
         let start = usize::try_from(random_below(left as u64)).unwrap_or(0);
         for key in keys.iter().cycle().skip(start).take(left.div_ceil(steps)) {
             self.dismiss(*key, |link| {
@@ -123,8 +126,8 @@ impl Shard {
 
 /// Quiet time after which this connection is pinged: spread by 20 % around the
 /// configured one, so that pings of connections that came together do not.
-fn ping_after(link: &Link, key: usize) -> u32 {
+fn ping_after(link: &Link, key: Key) -> u32 {
     let interval = link.context().ping_interval();
-    let spread = u32::try_from(key.wrapping_mul(2_654_435_761) >> 7 & 0xff).unwrap_or(0);
+    let spread = key.wrapping_mul(2_654_435_761) >> 24;
     interval * 4 / 5 + interval * 2 / 5 * spread / 255
 }

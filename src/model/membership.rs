@@ -6,8 +6,6 @@
 //! Invariants: the intervals of one topic are in order and do not overlap; at
 //! most the last one is open.
 
-use indexmap::IndexMap;
-
 use super::Topic;
 
 /// One stretch of membership, both ends exclusive: a record at offset `o` is seen
@@ -29,19 +27,28 @@ impl Interval {
 }
 
 /// All memberships of one user, or of one connection.
+///
+/// One sorted list: most users have few, and every user has one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memberships {
-    topics: IndexMap<Topic, Vec<Interval>, foldhash::fast::FixedState>,
+pub struct Memberships(Vec<Stretch>);
+
+/// One interval of one topic. Sorted by topic, then by time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stretch {
+    topic: Topic,
+    interval: Interval,
 }
+
+/// Entries up to which the list grows one by one, so that nothing is wasted.
+const SMALL: usize = 16;
 
 impl Memberships {
     /// Opens a membership at `offset`. Returns false when it was open already.
     pub fn open(&mut self, topic: Topic, offset: u64) -> bool {
-        let intervals = self.topics.entry(topic).or_default();
-        if intervals.last().is_some_and(|last| last.to == 0) {
+        if self.is_open(&topic) {
             return false;
         }
-        intervals.push(Interval { from: offset, to: 0 });
+        self.restore(topic, Interval { from: offset, to: 0 });
         true
     }
 
@@ -50,62 +57,80 @@ impl Memberships {
     /// A topic that was never open gets a closed record (`from == to`), so that a
     /// later seed from a token does not open it.
     pub fn close(&mut self, topic: &Topic, offset: u64) -> bool {
-        let Some(intervals) = self.topics.get_mut(topic) else {
-            self.topics.insert(topic.clone(), vec![Interval { from: offset, to: offset }]);
-            return false;
-        };
-        match intervals.last_mut() {
-            Some(last) if last.to == 0 => {
-                last.to = offset;
+        let end = self.end_of(topic);
+        let last = end.checked_sub(1).and_then(|index| self.0.get_mut(index));
+        match last.filter(|last| last.topic == *topic) {
+            Some(last) if last.interval.to == 0 => {
+                last.interval.to = offset;
                 true
             }
-            Some(_) | None => false,
+            Some(_) => false,
+            None => {
+                self.restore(topic.clone(), Interval { from: offset, to: offset });
+                false
+            }
         }
     }
 
     /// True when there is any record about `topic`, open or closed.
     #[must_use]
     pub fn knows(&self, topic: &Topic) -> bool {
-        self.topics.contains_key(topic)
+        self.last(topic).is_some()
     }
 
     /// True when a record at `offset` to `topic` is for this member.
     #[must_use]
     pub fn covers(&self, topic: &Topic, offset: u64) -> bool {
-        self.topics.get(topic).is_some_and(|all| all.iter().any(|one| one.covers(offset)))
+        self.intervals(topic).any(|interval| interval.covers(offset))
     }
 
     /// True when the membership of `topic` is open now.
     #[must_use]
     pub fn is_open(&self, topic: &Topic) -> bool {
-        self.topics.get(topic).and_then(|all| all.last()).is_some_and(|last| last.to == 0)
+        self.last(topic).is_some_and(|last| last.to == 0)
     }
 
-    /// The topics that are open now.
+    /// The topics that are open now, sorted.
     pub fn open_topics(&self) -> impl Iterator<Item = &Topic> {
-        self.topics.keys().filter(|topic| self.is_open(topic))
+        self.0.iter().filter(|stretch| stretch.interval.to == 0).map(|stretch| &stretch.topic)
     }
 
     /// The intervals of `topic`, oldest first.
-    #[must_use]
-    pub fn intervals(&self, topic: &Topic) -> &[Interval] {
-        self.topics.get(topic).map_or(&[], Vec::as_slice)
+    pub fn intervals(&self, topic: &Topic) -> impl Iterator<Item = Interval> {
+        let begin = self.0.partition_point(|stretch| stretch.topic < *topic);
+        let all = self.0.get(begin..).unwrap_or_default().iter();
+        all.take_while(move |stretch| stretch.topic == *topic).map(|stretch| stretch.interval)
     }
 
-    /// Adds an interval as read from a store.
+    /// Adds the newest interval of `topic`, as read from a store.
     pub fn restore(&mut self, topic: Topic, interval: Interval) {
-        self.topics.entry(topic).or_default().push(interval);
+        if self.0.len() < SMALL {
+            self.0.reserve_exact(1);
+        }
+        self.0.insert(self.end_of(&topic), Stretch { topic, interval });
     }
 
     /// Forgets closed stretches that ended at or before `offset`, but never the
     /// fact that a topic is known: the last interval of each topic stays.
     pub fn forget_before(&mut self, offset: u64) {
-        for intervals in self.topics.values_mut() {
-            while intervals.len() > 1
-                && intervals.first().is_some_and(|first| first.to != 0 && first.to <= offset)
-            {
-                intervals.remove(0);
+        let mut index = 0;
+        while let (Some(stretch), Some(next)) = (self.0.get(index), self.0.get(index + 1)) {
+            let Interval { to, .. } = stretch.interval;
+            if next.topic == stretch.topic && to != 0 && to <= offset {
+                self.0.remove(index);
+            } else {
+                index += 1;
             }
         }
+    }
+
+    fn last(&self, topic: &Topic) -> Option<Interval> {
+        let last = self.0.get(self.end_of(topic).checked_sub(1)?)?;
+        (last.topic == *topic).then_some(last.interval)
+    }
+
+    /// Where the next stretch of `topic` belongs.
+    fn end_of(&self, topic: &Topic) -> usize {
+        self.0.partition_point(|stretch| stretch.topic <= *topic)
     }
 }

@@ -38,11 +38,28 @@ pub struct Record {
     pub body: Body,
     /// Filled on first use by each encoding.
     pub renderings: Renderings,
+    /// What is kept in its place once it was delivered: an ephemeral event without
+    /// its body. `None` when the record itself is kept.
+    pub kept: Option<Arc<Self>>,
+}
+
+impl Record {
+    /// What logs and rings keep of this record.
+    #[must_use]
+    pub fn kept(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self.kept.as_ref().unwrap_or(self))
+    }
 }
 
 /// The cells for the renderings of one record.
 #[derive(Debug, Default)]
 pub struct Renderings {
+    /// Made with the first rendering: most records of a log are never rendered again.
+    cells: OnceLock<Box<Cells>>,
+}
+
+#[derive(Debug, Default)]
+struct Cells {
     mattermost: OnceLock<Rendering>,
     room_plain: OnceLock<Rendering>,
     room_json: OnceLock<Rendering>,
@@ -61,11 +78,12 @@ pub struct Rendering {
 impl Renderings {
     /// The rendering in `slot`, made by `render` on first use.
     pub fn get(&self, slot: RenderingSlot, render: impl FnOnce() -> Rendering) -> &Rendering {
+        let cells = self.cells.get_or_init(Box::default);
         let cell = match slot {
-            RenderingSlot::Mattermost => &self.mattermost,
-            RenderingSlot::RoomPlain => &self.room_plain,
-            RenderingSlot::RoomJson => &self.room_json,
-            RenderingSlot::Pydio => &self.pydio,
+            RenderingSlot::Mattermost => &cells.mattermost,
+            RenderingSlot::RoomPlain => &cells.room_plain,
+            RenderingSlot::RoomJson => &cells.room_json,
+            RenderingSlot::Pydio => &cells.pydio,
         };
         cell.get_or_init(render)
     }
@@ -84,6 +102,13 @@ pub enum Body {
         add: Vec<UserId>,
         /// Who leaves.
         remove: Vec<UserId>,
+    },
+    /// A user became a member of topics that the user's token names.
+    Seeds {
+        /// Who joins.
+        user: UserId,
+        /// Channels, teams and workspaces.
+        topics: Vec<Topic>,
     },
     /// A connection began or ceased to watch the status of users.
     Watch {

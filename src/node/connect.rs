@@ -192,7 +192,11 @@ impl Node {
         let connection = random_connection_id();
         let opening = Opening { connection, scope: arrival.scope.clone() };
         let snapshot = self.log.open(&arrival.identity, opening).await?;
-        let identity = Arc::clone(&arrival.identity);
+        // The seeds are in the log now; a seat lives long and does not need them.
+        let identity = match arrival.identity.seeds.is_empty() {
+            true => Arc::clone(&arrival.identity),
+            false => Arc::new(Identity { seeds: Vec::new(), ..(*arrival.identity).clone() }),
+        };
         let realm = identity.realm.clone();
         let seat = Seat { connection, identity, entry, fencing: 1 };
         let attached = if snapshot.revocations.ends(&arrival.identity) {

@@ -180,6 +180,7 @@ fn kind(body: &Body) -> &'static str {
         Body::Event(event) if event.ephemeral => "ephemeral",
         Body::Event(_) => "durable",
         Body::Members { .. }
+        | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. } => "control",

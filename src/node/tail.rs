@@ -186,7 +186,7 @@ impl Runner {
         node.metrics.tail_lag_seconds.set(lag_us as f64 / 1e6);
         node.metrics.events_tailed_total.inc_by(records.len() as u64);
         for record in &records {
-            self.entry.realm.ring.push(Arc::clone(record));
+            self.entry.realm.ring.push(record);
             node.rooms.note(self.entry.key, record);
         }
         for hub in &node.hubs {

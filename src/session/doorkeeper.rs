@@ -124,13 +124,13 @@ impl Doorkeeper {
                 let is_numbered = protocol == Some(SUBPROTOCOL);
                 let entry = RoomEntry { identity, room, is_numbered, resume };
                 Ok(Box::new(move |stream, leftover| {
-                    Box::pin(room::run(context, ticket, entry, (stream, leftover)))
+                    room::run(context, ticket, entry, (stream, leftover))
                 }))
             }
             (Route::Room(_), None) => Err(self.deny("auth", "missing")),
             (Route::Mattermost | Route::Echo, identity) => Ok(Box::new(move |stream, leftover| {
                 let entry = mattermost::Entry { identity, resume, limits };
-                Box::pin(mattermost::run(context, ticket, entry, (stream, leftover)))
+                mattermost::run(context, ticket, entry, (stream, leftover))
             })),
         }
     }

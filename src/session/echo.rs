@@ -45,7 +45,7 @@ pub(super) async fn run(context: Arc<Context>, ticket: Ticket, stream: Stream, l
                 socket.link().close(code.number(), "the server restarts");
                 break End::ByServer(code.number());
             }
-            heard = socket.next(&limits) => heard,
+            heard = socket.next_within(&limits) => heard,
         };
         match heard {
             Heard::Text(text) => {

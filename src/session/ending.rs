@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     context::Context,
-    socket::{End, Socket},
+    socket::{End, Heard, Socket},
 };
 use crate::{model::CloseCode, node::Seat, presence::Ending};
 
@@ -22,6 +22,8 @@ pub(super) struct Client {
     pub(super) context: Arc<Context>,
     pub(super) socket: Socket,
     pub(super) seat: Seat,
+    /// Bytes of a message, where they are not those of the configuration.
+    pub(super) message_bytes: Option<usize>,
     acted_at: Instant,
 }
 
@@ -31,7 +33,16 @@ impl Client {
         if !super::guest::is_guest(&seat.identity) {
             context.node.came(&seat).await;
         }
-        Self { context, socket, seat, acted_at: Instant::now() }
+        Self { context, socket, seat, message_bytes: None, acted_at: Instant::now() }
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: what was read in part stays with the socket.
+    pub(super) async fn next(&mut self) -> Heard {
+        self.socket.next(self.message_bytes).await
     }
 
     /// The user did something.

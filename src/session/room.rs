@@ -5,7 +5,7 @@
 //! - a plain client that is refused is closed with a code, because it has no words
 //!   for errors; a numbered one is told.
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use super::{
     ending::{self, Client},
     meter::Meter,
     pace::{Pace, Paced},
-    socket::{Heard, Socket},
+    socket::{End, Heard, Socket},
 };
 use crate::{
     clock::random_connection_id,
@@ -26,7 +26,7 @@ use crate::{
     log::Draft,
     model::{Body, CloseCode, Event, Id, Identity, Scope, Topic},
     node::{Arrival, Greeting, PublishError, Resume, Welcome},
-    ws::{FrameLimits, Stream, frame},
+    ws::{Stream, frame},
 };
 
 /// Who enters which room, and how.
@@ -45,40 +45,48 @@ struct RoomClient {
     room: Id,
     is_numbered: bool,
     pace: Pace,
+    meter: Meter,
+    _ticket: Ticket,
 }
 
 /// Serves one socket until it ends.
-pub(super) async fn run(
+///
+/// Two futures, because the first is big and short, the second small and long.
+pub(super) fn run(
+    context: Arc<Context>,
+    ticket: Ticket,
+    entry: RoomEntry,
+    upgraded: (Stream, Bytes),
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let entering = Box::pin(enter(context, ticket, entry, upgraded));
+    Box::pin(async move {
+        if let Some(seated) = entering.await {
+            serve(seated).await;
+        }
+    })
+}
+
+async fn serve(mut seated: Box<RoomClient>) {
+    let end = loop {
+        match seated.client.next().await {
+            Heard::End(end) => break end,
+            heard @ (Heard::Text(_) | Heard::Binary(_)) => Box::pin(seated.hear(heard)).await,
+        }
+    };
+    Box::pin(seated.leave(end)).await;
+}
+
+/// Takes a seat; `None` when the socket has ended instead.
+async fn enter(
     context: Arc<Context>,
     ticket: Ticket,
     entry: RoomEntry,
     (stream, leftover): (Stream, Bytes),
-) {
+) -> Option<Box<RoomClient>> {
     let meter = Meter::open(&context, "room");
-    let encoding = if entry.is_numbered { &ROOM_JSON } else { &ROOM_PLAIN };
-    let socket = Socket::new(Arc::clone(&context), encoding, stream, leftover);
-    let code = match Box::pin(enter(context, entry, socket)).await {
-        Ok(mut room) => {
-            let end = loop {
-                let limits = room.frame_limits();
-                match room.client.socket.next(&limits).await {
-                    Heard::End(end) => break end,
-                    heard @ (Heard::Text(_) | Heard::Binary(_)) => {
-                        Box::pin(room.hear(heard)).await;
-                    }
-                }
-            };
-            Box::pin(ending::leave(room.client, end)).await
-        }
-        Err(code) => code,
-    };
-    meter.close(code);
-    drop(ticket);
-}
-
-/// Takes a seat; the error is the code that the socket ended with.
-async fn enter(context: Arc<Context>, entry: RoomEntry, socket: Socket) -> Result<RoomClient, u16> {
     let RoomEntry { identity, room, is_numbered, resume } = entry;
+    let encoding = if is_numbered { &ROOM_JSON } else { &ROOM_PLAIN };
+    let socket = Socket::new(Arc::clone(&context), encoding, stream, leftover);
     let arrival = Arrival {
         identity,
         scope: Scope::Room(room.clone()),
@@ -87,13 +95,20 @@ async fn enter(context: Arc<Context>, entry: RoomEntry, socket: Socket) -> Resul
         resume: resume.filter(|_| is_numbered),
         greet: if is_numbered { Box::new(greet) } else { Box::new(|_| None) },
     };
-    let seat = match context.node.connect(arrival).await {
-        Welcome::Fresh(seat) | Welcome::Resumed(seat) => seat,
-        Welcome::Ended => return Err(ending::refuse(socket, CloseCode::SessionEnded).await),
-        Welcome::Unavailable => return Err(ending::refuse(socket, CloseCode::TryLater).await),
+    let refused = match context.node.connect(arrival).await {
+        Welcome::Fresh(seat) | Welcome::Resumed(seat) => {
+            let max = context.config.dialects.room.max_message_bytes;
+            let mut client = Client::begin(context, socket, seat).await;
+            client.message_bytes = (!is_numbered).then_some(max);
+            let pace = Pace::new();
+            let room = RoomClient { client, room, is_numbered, pace, meter, _ticket: ticket };
+            return Some(Box::new(room));
+        }
+        Welcome::Ended => CloseCode::SessionEnded,
+        Welcome::Unavailable => CloseCode::TryLater,
     };
-    let client = Client::begin(context, socket, seat).await;
-    Ok(RoomClient { client, room, is_numbered, pace: Pace::new() })
+    meter.close(ending::refuse(socket, refused).await);
+    None
 }
 
 fn greet(greeting: &Greeting<'_>) -> Option<Bytes> {
@@ -110,14 +125,9 @@ fn shown_name(identity: &Identity) -> &str {
 }
 
 impl RoomClient {
-    /// What the next message may hold.
-    fn frame_limits(&self) -> FrameLimits {
-        let context = &self.client.context;
-        let mut limits = context.frame_limits();
-        if !self.is_numbered {
-            limits.message_bytes = context.config.dialects.room.max_message_bytes;
-        }
-        limits
+    async fn leave(self: Box<Self>, end: End) {
+        let Self { client, meter, _ticket, .. } = *self;
+        meter.close(ending::leave(client, end).await);
     }
 
     async fn hear(&mut self, heard: Heard) {

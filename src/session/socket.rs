@@ -130,20 +130,55 @@ impl Socket {
     /// # Cancel safety
     ///
     /// Safe: what was read in part stays with the socket.
-    pub(super) async fn next(&mut self, limits: &FrameLimits) -> Heard {
+    pub(super) async fn next(&mut self, message_bytes: Option<usize>) -> Heard {
         loop {
-            let incoming = match poll_fn(|ctx| self.poll_next(ctx, limits)).await {
-                Ok(incoming) => incoming,
+            // The limits are looked up in each poll: a waiting socket keeps none.
+            let incoming = poll_fn(|ctx| {
+                let mut limits = self.shared.frame_limits();
+                limits.message_bytes = message_bytes.unwrap_or(limits.message_bytes);
+                self.poll_next(ctx, &limits)
+            });
+            match incoming.await {
+                Ok(incoming) => {
+                    if let Some(heard) = self.sort(incoming) {
+                        return heard;
+                    }
+                }
                 Err(end) => return Heard::End(end),
-            };
-            self.link.heard();
-            match incoming {
-                Incoming::Text(text) => return Heard::Text(text),
-                Incoming::Binary(bytes) => return Heard::Binary(bytes),
-                Incoming::Ping(payload) => self.send(frame::pong(&payload)),
-                Incoming::Pong(_) => {}
-                Incoming::Close { code, .. } => return Heard::End(End::ByPeer(code)),
             }
+        }
+    }
+
+    /// As [`Socket::next`], with limits of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: what was read in part stays with the socket.
+    pub(super) async fn next_within(&mut self, limits: &FrameLimits) -> Heard {
+        loop {
+            match poll_fn(|ctx| self.poll_next(ctx, limits)).await {
+                Ok(incoming) => {
+                    if let Some(heard) = self.sort(incoming) {
+                        return heard;
+                    }
+                }
+                Err(end) => return Heard::End(end),
+            }
+        }
+    }
+
+    /// Answers what needs no session; the rest is for the caller.
+    fn sort(&self, incoming: Incoming) -> Option<Heard> {
+        self.link.heard();
+        match incoming {
+            Incoming::Text(text) => Some(Heard::Text(text)),
+            Incoming::Binary(bytes) => Some(Heard::Binary(bytes)),
+            Incoming::Ping(payload) => {
+                self.send(frame::pong(&payload));
+                None
+            }
+            Incoming::Pong(_) => None,
+            Incoming::Close { code, .. } => Some(Heard::End(End::ByPeer(code))),
         }
     }
 

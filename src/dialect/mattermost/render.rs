@@ -36,6 +36,7 @@ fn render(record: &Record) -> Rendering {
         // These are not for clients, or not for clients of this kind.
         Body::Event(_)
         | Body::Members { .. }
+        | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. } => NOOP.to_owned(),

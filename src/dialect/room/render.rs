@@ -118,6 +118,7 @@ fn event_of(record: &Record) -> Option<&Event> {
     match &record.body {
         Body::Event(event) => Some(event),
         Body::Members { .. }
+        | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. } => None,

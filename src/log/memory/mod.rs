@@ -163,9 +163,8 @@ impl RealmLog for MemoryLog {
 
     async fn open(&self, identity: &Identity, opening: Opening) -> Result<Snapshot, LogError> {
         let realm = self.realm(&identity.realm);
-        let seeds = identity.seeds.len();
         Ok(self
-            .with_room(&realm, seeds.min(TAIL_QUEUE), |state, now_us, sequel| {
+            .with_room(&realm, usize::from(!identity.seeds.is_empty()), |state, now_us, sequel| {
                 state.plant_seeds(identity, now_us, sequel);
                 state.open_session(identity, opening)
             })

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use indexmap::{IndexMap, IndexSet};
 use tokio::sync::mpsc;
 
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
-        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
+        Body, ConnectionId, Event, Generation, Identity, Memberships, Position, Record, Renderings,
         Revocation, RevocationScope, Revocations, SessionId, SessionRecord, Tag, Topic, UserId,
     },
 };
@@ -56,7 +57,7 @@ pub(super) struct RealmState {
     everyone_revoked_at_ms: Option<u64>,
     users_revoked_at_ms: HashMap<UserId, u64, Hasher>,
     sessions_revoked: IndexMap<SessionId, (), Hasher>,
-    sessions: HashMap<ConnectionId, Session, Hasher>,
+    sessions: HashMap<ConnectionId, Box<Session>, Hasher>,
     /// Ended sessions, oldest first; an entry is stale when the session went on.
     ended: VecDeque<(u64, ConnectionId)>,
     ids: RecentIds,
@@ -164,15 +165,28 @@ impl RealmState {
         self.end.tag = random_tag();
         let position = self.end.clone();
         self.apply(&body, position.offset);
+        let kept = without_body(&body).map(|body| {
+            let position = position.clone();
+            let renderings = Renderings::default();
+            Arc::new(Record {
+                position,
+                previous_tag,
+                accepted_at_us,
+                body,
+                renderings,
+                kept: None,
+            })
+        });
         let record = Arc::new(Record {
             position: position.clone(),
             previous_tag,
             accepted_at_us,
             body,
             renderings: Renderings::default(),
+            kept,
         });
-        self.records_bytes += weight(&record);
-        self.records.push_back(Arc::clone(&record));
+        self.records_bytes += weight(&record.kept());
+        self.records.push_back(record.kept());
         self.trim();
         sequel.0.push(record);
         position
@@ -196,6 +210,11 @@ impl RealmState {
                 }
                 for user in remove {
                     self.leave(user, topic, offset);
+                }
+            }
+            Body::Seeds { user, topics } => {
+                for topic in topics {
+                    self.join(user, topic, offset);
                 }
             }
             Body::Watch { connection, add, remove } => {
@@ -256,16 +275,17 @@ impl RealmState {
         if self.revocations(identity).ends(identity) {
             return;
         }
-        for topic in &identity.seeds {
-            let known = self.memberships.get(&identity.user).is_some_and(|all| all.knows(topic));
-            let body = Body::Members {
-                topic: topic.clone(),
-                add: vec![identity.user.clone()],
-                remove: Vec::new(),
-            };
-            if !known && self.check_memberships(&body).is_ok() {
-                self.enter(body, now_us, sequel);
-            }
+        let memberships = self.memberships.get(&identity.user);
+        let open = memberships.map_or(0, |all| all.open_topics().count());
+        let room = self.limits.memberships_per_user.saturating_sub(open);
+        let is_news =
+            |topic: &&Topic| !memberships.is_some_and(|memberships| memberships.knows(topic));
+        let mut topics: Vec<Topic> =
+            identity.seeds.iter().filter(is_news).take(room).cloned().collect();
+        if !topics.is_empty() {
+            topics.shrink_to_fit();
+            let user = identity.user.clone();
+            self.enter(Body::Seeds { user, topics }, now_us, sequel);
         }
     }
 
@@ -280,7 +300,7 @@ impl RealmState {
             cursor: self.end.offset,
             fencing: 1,
         };
-        let session = Session { record, watches: None, ends_at_ms: 0 };
+        let session = Box::new(Session { record, watches: None, ends_at_ms: 0 });
         self.sessions.insert(opening.connection, session);
         self.snapshot(identity, Memberships::default())
     }
@@ -327,7 +347,7 @@ impl RealmState {
                 return;
             }
             self.ended.pop_front();
-            let is_this_end = |session: &Session| session.ends_at_ms == ends_at_ms;
+            let is_this_end = |session: &Box<Session>| session.ends_at_ms == ends_at_ms;
             if self.sessions.get(&connection).is_some_and(is_this_end) {
                 self.sessions.remove(&connection);
             }
@@ -373,6 +393,21 @@ impl RealmState {
     }
 }
 
+/// An ephemeral event as it is kept: its header. Only live connections see the body.
+fn without_body(body: &Body) -> Option<Body> {
+    match body {
+        Body::Event(event) if event.ephemeral => {
+            Some(Body::Event(Event { data: Bytes::new(), ..event.clone() }))
+        }
+        Body::Event(_)
+        | Body::Members { .. }
+        | Body::Seeds { .. }
+        | Body::Watch { .. }
+        | Body::Revocation(_)
+        | Body::Disconnect { .. } => None,
+    }
+}
+
 /// What a record counts against `log.retention_bytes`.
 fn weight(record: &Record) -> usize {
     let payload = match &record.body {
@@ -380,6 +415,7 @@ fn weight(record: &Record) -> usize {
         Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
             (add.len() + remove.len()) * size_of::<UserId>()
         }
+        Body::Seeds { topics, .. } => topics.len() * size_of::<Topic>(),
         Body::Revocation(_) | Body::Disconnect { .. } => 0,
     };
     payload + RECORD_OVERHEAD_BYTES

@@ -112,6 +112,12 @@ impl Digest {
             Body::Members { topic, add, remove } => {
                 hash.text("members").topic(topic).users(add).users(remove);
             }
+            Body::Seeds { user, topics } => {
+                hash.text("seeds").text(user.as_str());
+                for topic in topics {
+                    hash.topic(topic);
+                }
+            }
             Body::Watch { connection, add, remove } => {
                 hash.text("watch").text(connection.as_str()).users(add).users(remove);
             }

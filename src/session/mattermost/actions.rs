@@ -27,8 +27,8 @@ const FREE_PING: Duration = Duration::from_secs(1);
 
 impl MattermostClient {
     /// Answers one text message.
-    pub(super) async fn hear(&mut self, text: &str) {
-        let decoded = mattermost::decode(text, &self.client.context.json_limits());
+    pub(super) async fn hear(&mut self, text: String) {
+        let decoded = mattermost::decode(&text, &self.client.context.json_limits());
         let Request { seq, action } = match decoded {
             Ok(request) => request,
             Err(error) => {

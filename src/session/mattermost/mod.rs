@@ -9,7 +9,7 @@
 
 mod actions;
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{future::Future, num::NonZeroU64, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
@@ -46,49 +46,57 @@ struct MattermostClient {
     pace: Pace,
     typing: Option<crate::limits::Bucket>,
     pinged_at: Option<Instant>,
+    meter: Meter,
+    _ticket: Ticket,
 }
 
 /// Serves one socket until it ends.
-pub(super) async fn run(
+///
+/// Two futures, because the first is big and short, the second small and long.
+pub(super) fn run(
+    context: Arc<Context>,
+    ticket: Ticket,
+    entry: Entry,
+    upgraded: (Stream, Bytes),
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let entering = Box::pin(enter(context, ticket, entry, upgraded));
+    Box::pin(async move {
+        if let Some(seated) = entering.await {
+            serve(seated).await;
+        }
+    })
+}
+
+async fn serve(mut seated: Box<MattermostClient>) {
+    let end = loop {
+        match seated.client.next().await {
+            Heard::End(end) => break end,
+            Heard::Text(text) => Box::pin(seated.hear(text)).await,
+            Heard::Binary(_) => seated.refuse_binary(),
+        }
+    };
+    Box::pin(seated.leave(end)).await;
+}
+
+/// Takes a seat; `None` when the socket has ended instead.
+async fn enter(
     context: Arc<Context>,
     mut ticket: Ticket,
     entry: Entry,
     (stream, leftover): (Stream, Bytes),
-) {
+) -> Option<Box<MattermostClient>> {
     let meter = Meter::open(&context, "mattermost");
-    let socket = Socket::new(Arc::clone(&context), &ENCODING, stream, leftover);
-    let code = match Box::pin(enter(context, &mut ticket, entry, socket)).await {
-        Ok(mut seated) => {
-            let end = loop {
-                let limits = seated.client.context.frame_limits();
-                match seated.client.socket.next(&limits).await {
-                    Heard::End(end) => break end,
-                    Heard::Text(text) => Box::pin(seated.hear(&text)).await,
-                    Heard::Binary(_) => seated.refuse_binary(),
-                }
-            };
-            Box::pin(ending::leave(seated.client, end)).await
-        }
-        Err(code) => code,
-    };
-    meter.close(code);
-    drop(ticket);
-}
-
-/// Takes a seat; the error is the code that the socket ended with.
-async fn enter(
-    context: Arc<Context>,
-    ticket: &mut Ticket,
-    entry: Entry,
-    mut socket: Socket,
-) -> Result<MattermostClient, u16> {
+    let mut socket = Socket::new(Arc::clone(&context), &ENCODING, stream, leftover);
     let Entry { identity, resume, limits } = entry;
     let (identity, resume, challenge) = match identity {
         Some(identity) => (identity, resume, None),
         // A resume needs a user, and its id was promised before there was one.
-        None => match challenge(&context, ticket, &limits, &mut socket).await {
+        None => match challenge(&context, &mut ticket, &limits, &mut socket).await {
             Ok((identity, seq)) => (identity, None, Some(seq)),
-            Err(end) => return Err(socket.finish(end).await),
+            Err(end) => {
+                meter.close(socket.finish(end).await);
+                return None;
+            }
         },
     };
     let version = context.config.dialects.mattermost.server_version.clone();
@@ -99,16 +107,34 @@ async fn enter(
         resume,
         greet: Box::new(move |greeting| greet(greeting, &version)),
     };
-    let seat = match context.node.connect(arrival).await {
-        Welcome::Fresh(seat) | Welcome::Resumed(seat) => seat,
-        Welcome::Ended => return Err(ending::refuse(socket, CloseCode::SessionEnded).await),
-        Welcome::Unavailable => return Err(ending::refuse(socket, CloseCode::TryLater).await),
+    let refused = match context.node.connect(arrival).await {
+        Welcome::Fresh(seat) | Welcome::Resumed(seat) => {
+            if let Some(seq) = challenge {
+                socket.reply(&reply_ok(seq));
+            }
+            let client = Client::begin(context, socket, seat).await;
+            let pace = Pace::new();
+            return Some(Box::new(MattermostClient {
+                client,
+                pace,
+                typing: None,
+                pinged_at: None,
+                meter,
+                _ticket: ticket,
+            }));
+        }
+        Welcome::Ended => CloseCode::SessionEnded,
+        Welcome::Unavailable => CloseCode::TryLater,
     };
-    if let Some(seq) = challenge {
-        socket.reply(&reply_ok(seq));
+    meter.close(ending::refuse(socket, refused).await);
+    None
+}
+
+impl MattermostClient {
+    async fn leave(self: Box<Self>, end: End) {
+        let Self { client, meter, _ticket, .. } = *self;
+        meter.close(ending::leave(client, end).await);
     }
-    let client = Client::begin(context, socket, seat).await;
-    Ok(MattermostClient { client, pace: Pace::new(), typing: None, pinged_at: None })
 }
 
 fn greet(greeting: &Greeting<'_>, server_version: &str) -> Option<Bytes> {
@@ -140,7 +166,7 @@ async fn challenge(
             () = context.draining.cancelled() => {
                 return Err(close(socket, CloseCode::Restart, "the server restarts"));
             }
-            heard = timeout_at(deadline, socket.next(&frames)) => heard,
+            heard = timeout_at(deadline, socket.next_within(&frames)) => heard,
         };
         let text = match heard {
             Ok(Heard::Text(text)) => text,

@@ -201,6 +201,7 @@ fn size(record: &Record) -> usize {
         Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
             (add.len() + remove.len()) * 64 + REST
         }
+        Body::Seeds { topics, .. } => topics.len() * 80 + REST,
         Body::Revocation(_) | Body::Disconnect { .. } => REST,
     }
 }
@@ -212,6 +213,10 @@ fn shown(record: &Record) -> LogRecord {
         Body::Members { topic, add, remove } => {
             LogBody::Members { topic: topic_name(topic), add: users(add), remove: users(remove) }
         }
+        Body::Seeds { user, topics } => LogBody::Seeds {
+            user: Name(user.clone()),
+            topics: topics.iter().map(topic_name).collect(),
+        },
         Body::Watch { connection, add, remove } => LogBody::Watch {
             connection: ConnectionName(*connection),
             add: users(add),

@@ -119,6 +119,13 @@ pub(in crate::http) enum LogBody {
         /// Who left.
         remove: Vec<Name>,
     },
+    /// A user became a member of what the user's token names.
+    Seeds {
+        /// Who joined.
+        user: Name,
+        /// What the user belongs to.
+        topics: Vec<TopicName>,
+    },
     /// A connection began or ceased to watch users.
     Watch {
         /// The connection.
