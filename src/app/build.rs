@@ -6,12 +6,16 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{AppError, Banner, Stopped, reload::Reloads, stop, watchdog::Watchdog};
+use super::{
+    AppError, Banner, Stopped, banner::demo_session, reload::Reloads, stop, watchdog::Watchdog,
+};
 use crate::{
     auth::{ApiKeys, Verifier},
     clock::Clock,
     config::Config,
-    http::{Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared},
+    http::{
+        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared, Twins,
+    },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
     log::{AnyLog, MemoryLimits, MemoryLog},
     metrics::Metrics,
@@ -73,11 +77,7 @@ impl App {
         let api_keys = ApiKeys::new(&config.internal.api_keys);
         let public = bind(config.public.listen).await?;
 
-        let metrics = if config.mattermost_metric_names {
-            Metrics::with_mattermost_names(&config.node.id, config.hubs.count)
-        } else {
-            Metrics::new(&config.node.id, config.hubs.count)
-        };
+        let metrics = metrics(&config);
         let [draining, closing, end] = std::array::from_fn(|_| CancellationToken::new());
         let tokens = Tokens { stop, draining, closing, end };
         let mut tasks = Tasks::new(tokens.end.clone());
@@ -95,9 +95,14 @@ impl App {
             limits_now.clone(),
         );
         let doorkeeper = Doorkeeper::new(context);
+        let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config, limits_now);
         let settings = PublicSettings::of(&config);
-        let door = PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper.clone());
+        let mut door = PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper.clone());
         let cookie = door.cookie();
+        door = door.with_twins(twins);
+        if config.dev {
+            door = door.with_demo_session(&demo_session(&config, &clock));
+        }
         let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
         let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
         let internal = app.internal(&reloads, &tokens, clock.now_us())?;
@@ -216,6 +221,14 @@ impl Base<'_> {
             metrics: Arc::clone(self.metrics),
         });
         internal.map_err(|source| AppError::Bind { address, source })
+    }
+}
+
+fn metrics(config: &Config) -> Arc<Metrics> {
+    if config.mattermost_metric_names {
+        Metrics::with_mattermost_names(&config.node.id, config.hubs.count)
+    } else {
+        Metrics::new(&config.node.id, config.hubs.count)
     }
 }
 

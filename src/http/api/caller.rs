@@ -50,10 +50,7 @@ pub(in crate::http) async fn identify(
     let caller = match known {
         Some(key) => Caller::Key(key),
         None if api.is_open() => Caller::Developer,
-        None => {
-            api.metrics().rejected("auth", "api_key");
-            return Problem::unauthorized().into_response();
-        }
+        None => return Problem::unauthorized().into_response(),
     };
     request.extensions_mut().insert(caller);
     next.run(request).await

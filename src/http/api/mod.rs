@@ -41,7 +41,6 @@ use crate::{
     config::Limits,
     lifecycle::Readiness,
     limits::{KeyedBuckets, Rate},
-    metrics::Metrics,
     node::Node,
 };
 
@@ -102,10 +101,6 @@ impl Api {
         self.0.given.dev
     }
 
-    fn metrics(&self) -> &Metrics {
-        self.0.given.node.metrics()
-    }
-
     fn readiness(&self) -> &Readiness {
         &self.0.given.readiness
     }
@@ -124,10 +119,7 @@ impl Api {
         self.0.rates.set_rate(rate(&self.0.given.limits.borrow()));
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         let taken = self.0.rates.take(key.index, f64::from(events));
-        taken.map_err(|wait| {
-            self.metrics().rejected("limit", "api_events");
-            Problem::rate_limited(wait.max(Duration::from_millis(1)))
-        })
+        taken.map_err(|wait| Problem::rate_limited(wait.max(Duration::from_millis(1))))
     }
 
     /// Puts `routes` behind the keys.
