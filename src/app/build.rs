@@ -6,11 +6,13 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{AppError, Banner, Stopped, banner::demo_session, stop};
+use super::{
+    AppError, Banner, Stopped, banner::demo_session, reload::Reloads, stop, watchdog::Watchdog,
+};
 use crate::{
     auth::{ApiKeys, Verifier},
     clock::Clock,
-    config::{Config, Limits},
+    config::Config,
     http::{
         Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared, Twins,
     },
@@ -30,29 +32,34 @@ const ENDED_SESSIONS_MAX: usize = 500_000;
 #[derive(Debug)]
 pub struct App {
     pub(super) config: Arc<Config>,
-    pub(super) node: Arc<Node>,
-    pub(super) verifier: Arc<Verifier>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: Clock,
     pub(super) readiness: Readiness,
     pub(super) sessions: Sessions,
     pub(super) tasks: Tasks,
-    /// Cancelled by a signal, by `POST /drain` or by a core task that ended.
-    pub(super) stop: CancellationToken,
-    /// Cancelled when the node stops accepting.
-    pub(super) draining: CancellationToken,
-    /// Ends the core tasks.
-    pub(super) end: CancellationToken,
-    pub(super) tls: Option<Tls>,
-    pub(super) limits: watch::Sender<Arc<Limits>>,
-    pub(super) api_keys: watch::Sender<Arc<ApiKeys>>,
-    pub(super) context: Arc<Context>,
-    public: SocketAddr,
+    pub(super) tokens: Tokens,
     pub(super) internal: Internal,
+    pub(super) reloads: Reloads,
+    clock: Clock,
+    public: SocketAddr,
+}
+
+/// What ends the parts of a node, in the order in which it is cancelled.
+#[derive(Debug, Clone)]
+pub(super) struct Tokens {
+    /// Cancelled by a signal, or by `POST /drain`.
+    pub(super) stop: CancellationToken,
+    /// Cancelled when no more sockets are opened.
+    pub(super) draining: CancellationToken,
+    /// Cancelled when the last socket was closed: the public port is given up.
+    pub(super) closing: CancellationToken,
+    /// Cancelled at the end, or by a core task that ends before.
+    pub(super) end: CancellationToken,
 }
 
 impl App {
     /// Builds a node and starts its tasks. It accepts connections when this returns.
+    ///
+    /// Cancelling `stop` drains it.
     ///
     /// # Errors
     ///
@@ -67,72 +74,66 @@ impl App {
         let tls = config.public.tls.as_ref().map(Tls::open).transpose()?;
         let verifier = Verifier::new(&config.auth, clock.clone()).map_err(AppError::Keys)?;
         let verifier = Arc::new(verifier);
+        let api_keys = ApiKeys::new(&config.internal.api_keys);
         let public = bind(config.public.listen).await?;
 
         let metrics = metrics(&config);
-        let end = CancellationToken::new();
-        let draining = CancellationToken::new();
-        let mut tasks = Tasks::new(end.clone());
+        let [draining, closing, end] = std::array::from_fn(|_| CancellationToken::new());
+        let tokens = Tokens { stop, draining, closing, end };
+        let mut tasks = Tasks::new(tokens.end.clone());
         let sessions = Sessions::default();
         let readiness = Readiness::blocked("starting");
         let (limits, limits_now) = watch::channel(Arc::new(config.limits.clone()));
 
-        let node = Node::start(parts(&config, &metrics, &clock), &mut tasks);
-        let jwks = verifier.jwks();
-        tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
+        let log = AnyLog::Memory(Arc::new(MemoryLog::new(memory_limits(&config), clock.clone())));
+        let node = Node::start(parts(&config, &log, &metrics, &clock), &mut tasks);
         let context = Context::new(
             Arc::clone(&node),
             Arc::clone(&verifier),
             Arc::clone(&config),
-            draining.clone(),
+            tokens.draining.clone(),
+            limits_now.clone(),
         );
-        let doorkeeper = Doorkeeper::new(Arc::clone(&context));
+        let doorkeeper = Doorkeeper::new(context);
+        let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config, limits_now);
         let settings = PublicSettings::of(&config);
-        let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config);
-        let mut door =
-            PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper).with_twins(twins);
+        let mut door = PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper.clone());
+        let cookie = door.cookie();
+        door = door.with_twins(twins);
         if config.dev {
             door = door.with_demo_session(&demo_session(&config, &clock));
         }
-        let shared = Shared {
-            door,
-            name: "public",
-            tls: tls.clone(),
-            proxies: config.public.trusted_proxies.clone(),
-            limits: limits_now.clone(),
+        let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
+        let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
+        let internal = app.internal(&reloads, &tokens, clock.now_us())?;
+        let public_address = public.address();
+        let shared = app.public(door, &reloads, &sessions);
+        let closing = tokens.closing.clone();
+        tasks.spawn("public", |stop| async move {
+            public.serve(shared, closing).await;
+            stop.cancelled().await;
+        });
+        let jwks = reloads.verifier.jwks();
+        tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
+        let watchdog = Watchdog {
+            node: Arc::clone(&reloads.node),
+            readiness: readiness.clone(),
             sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
         };
-        let known = ApiKeys::new(&config.internal.api_keys);
-        let (api_keys, api_keys_now) = watch::channel(Arc::new(known));
-        let now = (api_keys_now, limits_now);
-        let internal = internal(&config, &node, now, (readiness.clone(), stop.clone()))?;
-        let public_address = public.address();
-        let accepting = draining.clone();
-        tasks.spawn("public", |stop| async move {
-            public.serve(shared, accepting).await;
-            stop.cancelled().await;
-        });
+        tasks.spawn("watchdog", |stop| watchdog.run(stop));
         readiness.clear("starting");
-        metrics.ready.set(1);
         Ok(Self {
             config,
-            node,
-            verifier,
             metrics,
-            clock,
             readiness,
             sessions,
             tasks,
-            stop,
-            draining,
-            end,
-            tls,
-            limits,
-            api_keys,
-            context,
-            public: public_address,
+            tokens,
             internal,
+            reloads,
+            clock,
+            public: public_address,
         })
     }
 
@@ -151,7 +152,7 @@ impl App {
     /// The node, for those who embed it.
     #[must_use]
     pub fn node(&self) -> &Arc<Node> {
-        &self.node
+        &self.reloads.node
     }
 
     /// What to print when the node is ready.
@@ -170,6 +171,59 @@ impl App {
     }
 }
 
+/// What both listeners share.
+struct Base<'a> {
+    config: &'a Config,
+    metrics: &'a Arc<Metrics>,
+    readiness: &'a Readiness,
+}
+
+impl Base<'_> {
+    fn public(
+        &self,
+        door: PublicDoor<Doorkeeper>,
+        parts: &Reloads,
+        sessions: &Sessions,
+    ) -> Shared<PublicDoor<Doorkeeper>> {
+        Shared {
+            door,
+            name: "public",
+            tls: parts.tls.clone(),
+            proxies: self.config.public.trusted_proxies.clone(),
+            limits: parts.limits.subscribe(),
+            sessions: sessions.clone(),
+            metrics: Arc::clone(self.metrics),
+        }
+    }
+
+    fn internal(
+        &self,
+        parts: &Reloads,
+        tokens: &Tokens,
+        incarnation: u64,
+    ) -> Result<Internal, AppError> {
+        let api = Api::new(ApiParts {
+            node: Arc::clone(&parts.node),
+            keys: parts.api_keys.clone(),
+            dev: self.config.dev,
+            limits: parts.limits.subscribe(),
+            readiness: self.readiness.clone(),
+            incarnation,
+        });
+        let address = self.config.internal.listen;
+        let internal = Internal::start(InternalParts {
+            listen: address,
+            api,
+            dev: self.config.dev,
+            readiness: self.readiness.clone(),
+            drain: tokens.stop.clone(),
+            limits: parts.limits.subscribe(),
+            metrics: Arc::clone(self.metrics),
+        });
+        internal.map_err(|source| AppError::Bind { address, source })
+    }
+}
+
 fn metrics(config: &Config) -> Arc<Metrics> {
     if config.mattermost_metric_names {
         Metrics::with_mattermost_names(&config.node.id, config.hubs.count)
@@ -178,67 +232,44 @@ fn metrics(config: &Config) -> Arc<Metrics> {
     }
 }
 
-/// Starts the internal listener, which obeys the keys and limits of `now`.
-fn internal(
-    config: &Config,
-    node: &Arc<Node>,
-    now: (watch::Receiver<Arc<ApiKeys>>, watch::Receiver<Arc<Limits>>),
-    (readiness, drain): (Readiness, CancellationToken),
-) -> Result<Internal, AppError> {
-    let (keys, limits) = now;
-    let api = Api::new(ApiParts {
-        node: Arc::clone(node),
-        keys,
-        dev: config.dev,
-        limits: limits.clone(),
-        readiness: readiness.clone(),
-        incarnation: node.clock().now_us(),
-    });
-    let address = config.internal.listen;
-    Internal::start(InternalParts {
-        listen: address,
-        api,
-        dev: config.dev,
-        readiness,
-        drain,
-        limits,
-        metrics: Arc::clone(node.metrics()),
-    })
-    .map_err(|source| AppError::Bind { address, source })
-}
-
 async fn bind(address: SocketAddr) -> Result<Listener, AppError> {
     Listener::bind(address).await.map_err(|source| AppError::Bind { address, source })
 }
 
-fn parts(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Parts {
-    let limits = &config.limits;
-    let log = MemoryLog::new(
-        MemoryLimits {
-            retention_events: config.log.retention_events,
-            retention_bytes: config.log.retention_bytes,
-            idempotency_window: limits.idempotency_window,
-            idempotency_ids: limits.idempotency_ids,
-            memberships_per_user: limits.memberships_per_user,
-            session_ttl: limits.session_ttl,
-            ended_sessions: ENDED_SESSIONS_MAX,
-        },
-        clock.clone(),
-    );
+fn parts(config: &Config, log: &AnyLog, metrics: &Arc<Metrics>, clock: &Clock) -> Parts {
     let rules = Rules::new(&config.status);
     let presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
     Parts {
         id: Arc::from(config.node.id.as_str()),
-        log: AnyLog::Memory(Arc::new(log)),
+        log: log.clone(),
         presence: AnyPresence::Memory(Arc::new(presence)),
         hubs: (config.hubs.count, config.hubs.queue),
-        limits: NodeLimits {
-            ring_events: config.log.retention_events,
-            ring_bytes: config.log.retention_bytes,
-            replay_events: limits.resume_replay_events,
-            replay_bytes: limits.resume_replay_bytes,
-        },
+        limits: node_limits(config),
         metrics: Arc::clone(metrics),
         clock: clock.clone(),
+    }
+}
+
+/// What bounds the node.
+pub(super) fn node_limits(config: &Config) -> NodeLimits {
+    NodeLimits {
+        ring_events: config.log.retention_events,
+        ring_bytes: config.log.retention_bytes,
+        replay_events: config.limits.resume_replay_events,
+        replay_bytes: config.limits.resume_replay_bytes,
+    }
+}
+
+/// What bounds the embedded log.
+pub(super) fn memory_limits(config: &Config) -> MemoryLimits {
+    let limits = &config.limits;
+    MemoryLimits {
+        retention_events: config.log.retention_events,
+        retention_bytes: config.log.retention_bytes,
+        idempotency_window: limits.idempotency_window,
+        idempotency_ids: limits.idempotency_ids,
+        memberships_per_user: limits.memberships_per_user,
+        session_ttl: limits.session_ttl,
+        ended_sessions: ENDED_SESSIONS_MAX,
     }
 }

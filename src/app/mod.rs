@@ -12,8 +12,10 @@ mod banner;
 mod build;
 mod check;
 mod healthcheck;
+mod reload;
 mod serve;
 mod stop;
+mod watchdog;
 
 use std::{io, net::SocketAddr};
 
@@ -21,7 +23,8 @@ pub use banner::Banner;
 pub use build::App;
 pub use check::check;
 pub use healthcheck::{HealthcheckError, healthcheck, ready_url};
-pub use serve::{Reloading, serve};
+pub use reload::Reloading;
+pub use serve::serve;
 
 use crate::{auth::KeyError, config::ConfigErrors, ws::TlsError};
 
@@ -34,7 +37,7 @@ pub enum Stopped {
     CutShort,
 }
 
-/// Why a node did not start.
+/// Why a node did not start. Nothing of it is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// A port can't be bound. The operator's fault.

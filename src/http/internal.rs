@@ -214,6 +214,8 @@ async fn note_route(request: Request, next: Next) -> Response {
 }
 
 async fn scrape(State(probes): State<Probes>) -> Response {
+    let is_ready = probes.readiness.reasons().is_empty();
+    probes.metrics.ready.set(i64::from(is_ready));
     let page = probes.metrics.render();
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], page).into_response()
 }

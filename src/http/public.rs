@@ -14,6 +14,7 @@ use hyper::{
     header::{self, HeaderName},
 };
 use ipnet::IpNet;
+use parking_lot::RwLock;
 
 use super::{
     answer::{Answer, json, set, set_retry_after, text},
@@ -47,7 +48,7 @@ pub struct PublicSettings {
     pub allowed_origins: AllowedOrigins,
     /// `public.trusted_proxies`
     pub trusted_proxies: Vec<IpNet>,
-    /// `auth.cookie`
+    /// `auth.cookie` at the start; [`PublicDoor::cookie`] has newer ones.
     pub cookie: String,
     /// Which routes exist.
     pub routes: PublicRoutes,
@@ -91,10 +92,33 @@ impl PublicSettings {
 #[derive(Debug)]
 pub struct PublicDoor<H> {
     settings: PublicSettings,
+    cookie: CookieName,
     metrics: Arc<Metrics>,
     handler: H,
     twins: Option<Twins>,
     demo_session: Option<String>,
+}
+
+/// Which cookie may carry a token; empty: none. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct CookieName(Arc<RwLock<Arc<str>>>);
+
+impl CookieName {
+    /// Begins with `name`.
+    pub(super) fn new(name: &str) -> Self {
+        Self(Arc::new(RwLock::new(Arc::from(name))))
+    }
+
+    /// Takes another name, for requests that come later.
+    pub fn replace(&self, name: &str) {
+        *self.0.write() = Arc::from(name);
+    }
+
+    /// The name of now.
+    #[must_use]
+    pub fn get(&self) -> Arc<str> {
+        Arc::clone(&self.0.read())
+    }
 }
 
 /// What a path leads to.
@@ -111,13 +135,21 @@ enum Target<'a> {
 impl<H: UpgradeHandler> PublicDoor<H> {
     /// A door that hands sockets to `handler`.
     pub fn new(settings: PublicSettings, metrics: Arc<Metrics>, handler: H) -> Self {
-        Self { settings, metrics, handler, twins: None, demo_session: None }
+        let cookie = CookieName::new(&settings.cookie);
+        Self { settings, cookie, metrics, handler, twins: None, demo_session: None }
+    }
+
+    /// The name of the cookie, for who changes it later.
+    #[must_use]
+    pub fn cookie(&self) -> CookieName {
+        self.cookie.clone()
     }
 
     /// The same, with the REST twins of the mattermost dialect.
     #[must_use]
     pub fn with_twins(self, twins: Twins) -> Self {
-        Self { twins: Some(twins), ..self }
+        let twins = Some(twins.with_cookie(self.cookie.clone()));
+        Self { twins, ..self }
     }
 
     /// The same, with what `/demo/session.json` hands to the demo page: tokens, so
@@ -183,7 +215,7 @@ impl<H: UpgradeHandler> PublicDoor<H> {
         };
         let headers = request.headers();
         let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let token = token_from_headers(lines, &self.settings.cookie);
+        let token = token_from_headers(lines, &self.cookie.get());
         let proxies = &self.settings.trusted_proxies;
         let client = peer.client(headers, proxies);
         let knock = Knock {

@@ -16,7 +16,6 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -25,46 +24,15 @@ use rustix::net::{SendFlags, send};
 use tokio::{io::Interest, net::TcpStream, time::Instant};
 
 use super::{
+    bounds::{LinkContext, ticks},
     deliveries::Deliveries,
-    outbox::{Outbox, OutboxLimits, Pushed},
+    outbox::{Outbox, Pushed},
 };
 use crate::{
-    metrics::{DialectIndex, Metrics},
+    metrics::DialectIndex,
     model::{CloseCode, Encoding, Record},
     ws::frame,
 };
-
-/// What all links of a node share.
-#[derive(Debug)]
-pub struct LinkContext {
-    /// The bounds of each outbox.
-    pub outbox: OutboxLimits,
-    /// Longest time that a waiting outbox makes no progress.
-    pub stall: Duration,
-    /// Quiet time after which the server pings.
-    pub ping_interval: Duration,
-    /// Time that a ping may stay unanswered.
-    pub pong_timeout: Duration,
-    /// Longest time from the first to the last byte of a message.
-    pub message_timeout: Duration,
-    /// The moment from which the link's small clocks count.
-    pub epoch: Instant,
-    /// Sums over all outboxes go here.
-    pub metrics: Arc<Metrics>,
-}
-
-impl LinkContext {
-    /// Tenths of a second since the epoch: enough for timers, and small.
-    #[must_use]
-    pub fn ticks(&self) -> u32 {
-        ticks(self.epoch.elapsed())
-    }
-}
-
-/// A duration in tenths of a second.
-pub(super) fn ticks(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis() / 100).unwrap_or(u32::MAX)
-}
 
 /// One socket.
 #[derive(Debug)]
@@ -142,12 +110,12 @@ impl Link {
 
     /// Queues an event. It is written by the next [`Link::flush`].
     pub(super) fn push_event(&self, record: &Arc<Record>, seq: u64) -> Pushed {
-        self.state.lock().outbox.push_event(record, seq, self.encoding, self.context.outbox)
+        self.state.lock().outbox.push_event(record, seq, self.encoding, self.context.outbox())
     }
 
     /// Queues the number of an event whose body is withheld.
     pub(super) fn push_noop(&self, seq: u64) -> Pushed {
-        self.state.lock().outbox.push_noop(seq, self.encoding, self.context.outbox)
+        self.state.lock().outbox.push_noop(seq, self.encoding, self.context.outbox())
     }
 
     /// Lets a replay of so many events and bytes wait beyond the usual bounds.
@@ -159,7 +127,7 @@ impl Link {
     ///
     /// A frame that does not fit closes the link as a slow reader.
     pub fn send(&self, frame: Bytes, scratch: &mut Vec<u8>, deliveries: &mut Deliveries) {
-        let fits = self.state.lock().outbox.push_frame(frame, self.context.outbox);
+        let fits = self.state.lock().outbox.push_frame(frame, self.context.outbox());
         if fits {
             self.flush(scratch, deliveries);
         } else {
@@ -256,7 +224,7 @@ impl Link {
     fn report(&self, state: &mut State) {
         let (events, bytes) = state.outbox.fill();
         if state.reported != (events, bytes) {
-            let metrics = &self.context.metrics;
+            let metrics = self.context.metrics();
             metrics.outbox_events.add(difference(events, state.reported.0));
             metrics.outbox_bytes.add(difference(bytes, state.reported.1));
             state.reported = (events, bytes);
@@ -362,7 +330,7 @@ impl Link {
     /// Notes since when a message is incomplete.
     pub fn incomplete_since(&self, since: Option<Instant>) {
         let since = since
-            .map_or(0, |since| ticks(since.saturating_duration_since(self.context.epoch)).max(1));
+            .map_or(0, |since| ticks(since.saturating_duration_since(self.context.epoch())).max(1));
         if self.message_since.load(Ordering::Relaxed) != since {
             self.message_since.store(since, Ordering::Relaxed);
         }
@@ -376,7 +344,7 @@ impl Link {
     /// True when a message has been incomplete for too long.
     pub(super) fn is_message_overdue(&self, now: u32) -> bool {
         let since = self.message_since.load(Ordering::Relaxed);
-        since != 0 && now.saturating_sub(since) > ticks(self.context.message_timeout)
+        since != 0 && now.saturating_sub(since) > self.context.message_timeout()
     }
 
     /// True when the outbox has waited too long without progress. One that does not
@@ -385,7 +353,7 @@ impl Link {
         let mut state = self.state.lock();
         state.outbox.shrink();
         let since = state.waiting_since;
-        since != 0 && now.saturating_sub(since) > ticks(self.context.stall)
+        since != 0 && now.saturating_sub(since) > self.context.stall()
     }
 
     /// What all links share.

@@ -28,8 +28,9 @@ use crate::{
 /// Peers whose failed logins, or users whose resumes, are remembered at once.
 const PEERS_MAX: usize = 100_000;
 
-/// Decides about requests to open sockets, and counts who has how many.
-#[derive(Debug)]
+/// Decides about requests to open sockets, and counts who has how many. Cloning
+/// shares the counts.
+#[derive(Debug, Clone)]
 pub struct Doorkeeper {
     context: Arc<Context>,
     limits: Arc<Admission>,
@@ -59,8 +60,7 @@ impl Doorkeeper {
     /// A doorkeeper for the sockets of one node.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        let limits = context.limits();
-        let (failures, resumes) = rates(&limits);
+        let (failures, resumes) = rates(&context.limits());
         let limits = Arc::new(Admission {
             sockets: Counted::default(),
             by_address: Counted::default(),
@@ -70,6 +70,20 @@ impl Doorkeeper {
             resumes: KeyedBuckets::new(resumes, PEERS_MAX),
         });
         Self { context, limits }
+    }
+
+    /// Takes new limits, for sockets that are open, too.
+    pub fn apply_limits(&self, limits: &Limits) {
+        self.context.apply_limits(limits);
+        let (failures, resumes) = rates(limits);
+        self.limits.login_failures.set_rate(failures);
+        self.limits.resumes.set_rate(resumes);
+    }
+
+    /// How many sockets are open.
+    #[must_use]
+    pub fn sockets(&self) -> u32 {
+        self.limits.sockets.count(&())
     }
 
     /// Decides about `knock`: what to run after the 101, or what to answer.
@@ -124,7 +138,6 @@ impl Doorkeeper {
     /// Counts the socket, or denies it.
     fn admit(&self, knock: &Knock) -> Result<Ticket, Denial> {
         let limits = self.context.limits();
-        self.limits.obey(&limits);
         if self.context.draining.is_cancelled() {
             return Err(self.deny("handshake", "draining"));
         }
@@ -198,7 +211,7 @@ impl Doorkeeper {
     }
 }
 
-/// How often logins may fail, and how often a user may resume.
+/// The rates of failed logins and of resumes.
 fn rates(limits: &Limits) -> (Rate, Rate) {
     let failures = Rate {
         per_second: limits.auth_failures_per_second,
@@ -210,13 +223,6 @@ fn rates(limits: &Limits) -> (Rate, Rate) {
 }
 
 impl Admission {
-    /// Takes over rates that a reload has changed.
-    fn obey(&self, limits: &Limits) {
-        let (failures, resumes) = rates(limits);
-        self.login_failures.set_rate(failures);
-        self.resumes.set_rate(resumes);
-    }
-
     /// Counts one more socket of a user; `None` when there are too many.
     fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard<(RealmId, UserId)>> {
         self.by_user.add((identity.realm.clone(), identity.user.clone()), max)

@@ -15,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use tokio::sync::watch;
 
 use self::{
     error::TwinError,
@@ -22,10 +23,10 @@ use self::{
 };
 pub use wire::{DemoSession, DemoUser};
 
-use super::{answer::json, host::is_same_origin};
+use super::{answer::json, host::is_same_origin, public::CookieName};
 use crate::{
     auth::{Verifier, token_from_headers},
-    config::Config,
+    config::{Config, Limits},
     dialect::{
         json::{JsonLimits, parse},
         mattermost::{status_record, status_records, typing_data},
@@ -51,7 +52,8 @@ const MINUTE: u64 = 60;
 pub struct Twins {
     node: Arc<Node>,
     verifier: Arc<Verifier>,
-    cookie: String,
+    cookie: CookieName,
+    limits: watch::Receiver<Arc<Limits>>,
     has_typing: bool,
     typing: KeyedBuckets<(RealmId, UserId)>,
     posts: KeyedBuckets<(RealmId, UserId)>,
@@ -92,24 +94,46 @@ impl<'path> Twin<'path> {
     }
 }
 
+/// How often a user may type, and post on the demo page.
+fn rates(limits: &Limits) -> (Rate, Rate) {
+    let per_second = limits.typing_per_second;
+    let typing = Rate { per_second, burst: per_second.max(1.0) };
+    let posts =
+        Rate { per_second: limits.commands_per_second, burst: f64::from(limits.commands_burst) };
+    (typing, posts)
+}
+
 impl Twins {
     /// The twins of one node.
     #[must_use]
-    pub fn new(node: Arc<Node>, verifier: Arc<Verifier>, config: &Config) -> Self {
-        let per_second = config.limits.typing_per_second;
-        let typing = Rate { per_second, burst: per_second.max(1.0) };
-        let posts = Rate {
-            per_second: config.limits.commands_per_second,
-            burst: f64::from(config.limits.commands_burst),
-        };
+    pub fn new(
+        node: Arc<Node>,
+        verifier: Arc<Verifier>,
+        config: &Config,
+        limits: watch::Receiver<Arc<Limits>>,
+    ) -> Self {
+        let (typing, posts) = rates(&limits.borrow());
         Self {
             node,
             verifier,
-            cookie: config.auth.cookie.clone(),
+            cookie: CookieName::new(&config.auth.cookie),
+            limits,
             has_typing: config.dialects.mattermost.typing,
             typing: KeyedBuckets::new(typing, USERS_REMEMBERED_MAX),
             posts: KeyedBuckets::new(posts, USERS_REMEMBERED_MAX),
         }
+    }
+
+    /// The same, with a cookie name that others change, too.
+    pub(super) fn with_cookie(self, cookie: CookieName) -> Self {
+        Self { cookie, ..self }
+    }
+
+    /// Takes over rates that a reload has changed.
+    fn renew_rates(&self) {
+        let (typing, posts) = rates(&self.limits.borrow());
+        self.typing.set_rate(typing);
+        self.posts.set_rate(posts);
     }
 
     /// Answers one request for `twin`.
@@ -171,7 +195,8 @@ impl Twins {
         };
         let headers = request.headers();
         let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let token = token_from_headers(lines, &self.cookie).ok_or_else(|| refused("missing"))?;
+        let token =
+            token_from_headers(lines, &self.cookie.get()).ok_or_else(|| refused("missing"))?;
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
         let is_own_page = headers.contains_key(header::ORIGIN) && is_same_origin(headers);
         let says_so = headers
@@ -237,6 +262,7 @@ impl Twins {
             return Err(TwinError::Permission);
         }
         let key = (identity.realm.clone(), identity.user.clone());
+        self.renew_rates();
         self.typing.take(key, 1.0).map_err(TwinError::TooOften)?;
         if self.has_typing {
             let data = typing_data(&typing.parent_id, &identity.user);

@@ -36,6 +36,7 @@ impl Twins {
             return Err(TwinError::Permission);
         }
         let key = (identity.realm.clone(), identity.user.clone());
+        self.renew_rates();
         self.posts.take(key, 1.0).map_err(TwinError::TooOften)?;
         let now = self.node.clock().now_ms();
         let post = Post {

@@ -96,6 +96,11 @@ impl RealmState {
         }
     }
 
+    pub(super) fn apply_limits(&mut self, limits: MemoryLimits) {
+        self.ids.apply_limits(limits.idempotency_window, limits.idempotency_ids);
+        self.limits = limits;
+    }
+
     pub(super) fn tails(&self) -> (u64, Vec<mpsc::Sender<Inbound>>) {
         (self.tails_version, self.tails.clone())
     }
