@@ -148,6 +148,7 @@ struct InternalDoor {
 /// What the small routes work with.
 #[derive(Clone)]
 struct Probes {
+    api: Api,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     drain: CancellationToken,
@@ -160,7 +161,7 @@ struct Matched(&'static str);
 impl InternalDoor {
     fn new(parts: InternalParts) -> Self {
         let InternalParts { api, dev, readiness, drain, metrics, .. } = parts;
-        let probes = Probes { metrics: Arc::clone(&metrics), readiness, drain };
+        let probes = Probes { api: api.clone(), metrics: Arc::clone(&metrics), readiness, drain };
         let open = Router::new()
             .route("/metrics", get(scrape))
             .route("/live", get(live))
@@ -216,7 +217,7 @@ async fn note_route(request: Request, next: Next) -> Response {
 async fn scrape(State(probes): State<Probes>) -> Response {
     let is_ready = probes.readiness.reasons().is_empty();
     probes.metrics.ready.set(i64::from(is_ready));
-    let page = probes.metrics.render();
+    let page = probes.api.node().metrics_page();
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], page).into_response()
 }
 

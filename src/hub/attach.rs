@@ -191,6 +191,11 @@ impl Shard {
             Start::Resume { next, .. } => next == 0,
         };
         if let (true, Some(hello)) = (wants_hello, attach.hello.take()) {
+            if let (Some(names), "mattermost") =
+                (&self.metrics.mattermost, attach.link.encoding().name)
+            {
+                names.written("hello");
+            }
             let (scratch, deliveries) = self.writer();
             attach.link.send(hello, scratch, deliveries);
         }

@@ -50,18 +50,15 @@ impl Connection {
     ///
     /// Returns false when the outbox is full: the socket has to go.
     pub(super) fn send(&mut self, record: &Arc<Record>, metrics: &Metrics) -> bool {
-        let pushed = if self.withholds(record) {
-            metrics.bodies_withheld_total.with_label_values(&["scope"]).inc();
-            self.link.push_noop(self.seq)
+        let (pushed, reason) = if self.withholds(record) {
+            (self.link.push_noop(self.seq), "scope")
         } else {
-            let pushed = self.link.push_event(record, self.seq);
-            if pushed == Pushed::Withheld {
-                metrics.bodies_withheld_total.with_label_values(&["pressure"]).inc();
-            }
-            pushed
+            (self.link.push_event(record, self.seq), "pressure")
         };
-        if pushed == Pushed::Full {
-            return false;
+        match pushed {
+            Pushed::Full => return false,
+            Pushed::Withheld => metrics.bodies_withheld_total.with_label_values(&[reason]).inc(),
+            Pushed::Queued | Pushed::Closed => {}
         }
         self.seq += 1;
         self.cursor = record.position.offset;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::{
     clock::Clock,
     metrics::{Class, DeliveryRecorder, DialectIndex, Metrics},
+    model::{Body, Record},
 };
 
 /// Deliveries after which the date is read again within one turn.
@@ -37,18 +38,28 @@ impl Deliveries {
         self.dialect = dialect;
     }
 
-    /// Counts one frame of `class` whose record was accepted at that moment.
-    pub fn count(&mut self, class: Class, accepted_at_us: u64) {
+    /// Counts one frame of `record`, which is of `class`.
+    pub fn event(&mut self, record: &Record, class: Class) {
         let Some(dialect) = self.dialect else { return };
         self.recorder.count(dialect, class, 1);
+        if let Body::Event(event) = &record.body {
+            self.recorder.written(dialect, &event.name);
+        }
         if self.since_date >= DATE_EVERY {
             self.now_us = self.clock.now_us();
             self.since_date = 0;
         }
         self.since_date += 1;
         #[expect(clippy::cast_precision_loss, reason = "a delay far below 2^53 microseconds")]
-        let seconds = self.now_us.saturating_sub(accepted_at_us) as f64 / 1e6;
+        let seconds = self.now_us.saturating_sub(record.accepted_at_us) as f64 / 1e6;
         self.recorder.observe(class, seconds);
+    }
+
+    /// Counts one no-op.
+    pub fn noop(&mut self) {
+        let Some(dialect) = self.dialect else { return };
+        self.recorder.count(dialect, Class::Noop, 1);
+        self.recorder.written(dialect, "other");
     }
 
     /// Adds everything to the shared metrics. Once in each turn.

@@ -162,6 +162,10 @@ impl Link {
             state.closed_with = Some(code.number());
             state.outbox.abandon(frame::close(code.number(), reason));
             state.wake();
+            if code == CloseCode::SlowReader {
+                let dialect = [self.encoding.name];
+                self.context.metrics().slow_consumers_total.with_label_values(&dialect).inc();
+            }
         }
     }
 
@@ -371,6 +375,13 @@ impl Link {
     #[must_use]
     pub fn left_at(&self) -> Option<(u64, u64)> {
         self.state.lock().left_at
+    }
+}
+
+impl Drop for Link {
+    /// A task that panicked has buried nothing.
+    fn drop(&mut self) {
+        self.bury();
     }
 }
 

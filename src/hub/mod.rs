@@ -185,7 +185,7 @@ pub struct HubHandle {
 }
 
 impl HubHandle {
-    /// Shows how many records wait. For whoever puts records there.
+    /// Shows how many records wait.
     pub fn show_queue(&self) {
         let waiting = self.records.max_capacity() - self.records.capacity();
         self.metrics.buffer_size.set(i64::try_from(waiting).unwrap_or(i64::MAX));
@@ -259,8 +259,6 @@ impl Hub {
     }
 
     fn take(&mut self, turn: &mut Vec<Parcel>) {
-        let waiting = i64::try_from(self.records.len()).unwrap_or(i64::MAX);
-        self.shard.hub_metrics.buffer_size.set(waiting);
         for parcel in turn.drain(..) {
             if self.shard.realm(parcel.realm_key, &parcel.realm).is_some() {
                 self.shard.apply(parcel.realm_key, &parcel.record);

@@ -52,6 +52,8 @@ pub enum Pushed {
     Withheld,
     /// It does not fit: the socket has to be closed.
     Full,
+    /// The last frame is queued already: nothing enters any more.
+    Closed,
 }
 
 /// One thing that waits.
@@ -96,7 +98,7 @@ impl Outbox {
         limits: OutboxLimits,
     ) -> Pushed {
         if self.closed {
-            return Pushed::Withheld;
+            return Pushed::Closed;
         }
         let bytes = encoding.shared(record).payload.len() + FRAME_OVERHEAD_BYTES;
         let events_max = limits.events + self.credit_events;
@@ -118,7 +120,10 @@ impl Outbox {
 
     /// Queues the number of an event whose body is withheld.
     pub fn push_noop(&mut self, seq: u64, encoding: &Encoding, limits: OutboxLimits) -> Pushed {
-        if self.closed || encoding.tail == Tail::None {
+        if self.closed {
+            return Pushed::Closed;
+        }
+        if encoding.tail == Tail::None {
             return Pushed::Withheld;
         }
         if self.events >= limits.events + self.credit_events {
@@ -221,14 +226,14 @@ impl Outbox {
                         self.bytes.saturating_sub(shared.payload.len() + FRAME_OVERHEAD_BYTES);
                     let opcode = if shared.binary { Opcode::Binary } else { Opcode::Text };
                     put_frame(scratch, opcode, &shared.payload, encoding.tail, seq);
-                    deliveries.count(class(&record), record.accepted_at_us);
+                    deliveries.event(&record, class(&record));
                 }
                 Item::Noop { seq } => {
                     self.bytes =
                         self.bytes.saturating_sub(encoding.noop.len() + FRAME_OVERHEAD_BYTES);
                     self.lazy_noops -= 1;
                     put_frame(scratch, Opcode::Text, encoding.noop, encoding.tail, seq);
-                    deliveries.count(Class::Noop, 0);
+                    deliveries.noop();
                 }
                 Item::Frame(frame) => {
                     self.bytes = self.bytes.saturating_sub(frame.len());

@@ -139,10 +139,6 @@ impl Shard {
     /// Removes the connections whose outbox was full.
     fn evict(&mut self) {
         while let Some(key) = self.doomed.pop() {
-            if let Some(connection) = self.connections.get(key as usize) {
-                let dialect = connection.link.encoding().name;
-                self.metrics.slow_consumers_total.with_label_values(&[dialect]).inc();
-            }
             // The record that did not fit is not counted: a resume begins with it.
             if let Some(connection) = self.connections.get_mut(key as usize) {
                 connection.is_behind = true;

@@ -83,20 +83,20 @@ impl Shard {
 
     fn act(&mut self, key: Key, finding: &Finding) {
         match finding {
-            Finding::Stalled => {
-                if let Some(connection) = self.connections.get(key as usize) {
-                    let dialect = connection.link.encoding().name;
-                    self.metrics.slow_consumers_total.with_label_values(&[dialect]).inc();
-                }
-                self.dismiss(key, slow_reader);
-            }
+            Finding::Stalled => self.dismiss(key, slow_reader),
             Finding::Expired => self.dismiss(key, session_ended),
-            Finding::Silent => self.dismiss(key, |link| {
-                link.abandon(CloseCode::Policy, "no answer to a ping");
-            }),
-            Finding::Overdue => self.dismiss(key, |link| {
-                link.abandon(CloseCode::Policy, "the message took too long to arrive");
-            }),
+            Finding::Silent => {
+                self.metrics.rejected("frame", "pong_timeout");
+                self.dismiss(key, |link| {
+                    link.abandon(CloseCode::Policy, "no answer to a ping");
+                });
+            }
+            Finding::Overdue => {
+                self.metrics.rejected("frame", "message_timeout");
+                self.dismiss(key, |link| {
+                    link.abandon(CloseCode::Policy, "the message took too long to arrive");
+                });
+            }
             Finding::Ping => {
                 let Some(connection) = self.connections.get(key as usize) else { return };
                 let link = std::sync::Arc::clone(&connection.link);

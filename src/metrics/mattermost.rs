@@ -8,59 +8,61 @@ use std::collections::HashMap;
 use prometheus::{
     IntCounter,
     core::{Collector, Desc, Metric as _},
+    local::LocalIntCounter,
     proto::{Counter, LabelPair, Metric, MetricFamily, MetricType},
 };
 
 use super::{Family, Labels, Metrics, Row, family::Metric as _};
 
-/// Names of the events that Mattermost's clients know most.
+/// Names of the events that Mattermost's clients know most, sorted, and `response`
+/// for replies.
 const EVENTS: &[&str] = &[
-    "posted",
-    "post_edited",
-    "post_deleted",
-    "post_unread",
-    "ephemeral_message",
-    "reaction_added",
-    "reaction_removed",
-    "typing",
-    "status_change",
-    "hello",
-    "response",
-    "multiple_channels_viewed",
-    "thread_updated",
-    "thread_follow_changed",
-    "thread_read_changed",
-    "channel_created",
-    "channel_updated",
-    "channel_converted",
-    "channel_deleted",
-    "channel_restored",
-    "channel_member_updated",
-    "direct_added",
-    "group_added",
-    "user_added",
-    "user_removed",
     "added_to_team",
-    "leave_team",
-    "update_team",
+    "channel_converted",
+    "channel_created",
+    "channel_deleted",
+    "channel_member_updated",
+    "channel_restored",
+    "channel_updated",
+    "config_changed",
     "delete_team",
-    "restore_team",
+    "direct_added",
+    "draft_created",
+    "draft_deleted",
+    "draft_updated",
+    "emoji_added",
+    "ephemeral_message",
+    "group_added",
+    "hello",
+    "leave_team",
+    "license_changed",
     "memberrole_updated",
-    "user_updated",
-    "user_role_updated",
+    "multiple_channels_viewed",
     "new_user",
+    "open_dialog",
+    "other",
+    "post_deleted",
+    "post_edited",
+    "post_unread",
+    "posted",
     "preference_changed",
     "preferences_changed",
     "preferences_deleted",
-    "draft_created",
-    "draft_updated",
-    "draft_deleted",
-    "emoji_added",
+    "reaction_added",
+    "reaction_removed",
+    "response",
+    "restore_team",
     "role_updated",
-    "config_changed",
-    "license_changed",
-    "open_dialog",
-    "other",
+    "status_change",
+    "thread_follow_changed",
+    "thread_read_changed",
+    "thread_updated",
+    "typing",
+    "update_team",
+    "user_added",
+    "user_removed",
+    "user_role_updated",
+    "user_updated",
 ];
 
 const EVENT_ROW: Row = Row {
@@ -135,9 +137,31 @@ impl MattermostMetrics {
         self.events.with_label_values(&[known(event)]).inc();
     }
 
-    /// Counts `times` messages written to sockets: an event's name, or `response`.
-    pub fn written(&self, event: &str, times: u64) {
-        self.broadcasts.with_label_values(&[known(event)]).inc_by(times);
+    /// Counts one message to a socket that is no event of the log: `hello`, `response`.
+    pub fn written(&self, name: &str) {
+        self.broadcasts.with_label_values(&[known(name)]).inc();
+    }
+
+    /// Counts of one task, which it adds when it flushes.
+    pub(super) fn local(&self) -> WrittenNames {
+        let local = |name: &&str| self.broadcasts.with_label_values(&[*name]).local();
+        WrittenNames(EVENTS.iter().map(local).collect())
+    }
+}
+
+/// Messages that one task wrote to sockets, in the order of [`EVENTS`].
+#[derive(Debug)]
+pub(super) struct WrittenNames(Vec<LocalIntCounter>);
+
+impl WrittenNames {
+    pub(super) fn count(&self, name: &str) {
+        if let Some(count) = place(name).and_then(|place| self.0.get(place)) {
+            count.inc();
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        self.0.iter().for_each(LocalIntCounter::flush);
     }
 }
 
@@ -198,7 +222,12 @@ fn sum(one: &IntCounter, other: &IntCounter) -> Metric {
     metric
 }
 
-/// `event` when the table has it, else `other`.
-fn known(event: &str) -> &'static str {
-    EVENTS.iter().copied().find(|name| *name == event).unwrap_or("other")
+/// `name` when the table has it, else `other`.
+fn known(name: &str) -> &'static str {
+    place(name).and_then(|place| EVENTS.get(place)).copied().unwrap_or("other")
+}
+
+/// Where the table has `name`, or `other`.
+fn place(name: &str) -> Option<usize> {
+    EVENTS.binary_search(&name).or_else(|_| EVENTS.binary_search(&"other")).ok()
 }

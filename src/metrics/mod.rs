@@ -24,6 +24,7 @@ mod tests;
 
 use prometheus::{Opts, Registry, TextEncoder, core::Collector};
 
+use crate::model::CloseCode;
 use family::Metric;
 
 pub use document::document;
@@ -109,7 +110,7 @@ metrics! {
     sockets_closed_total: Family<IntCounter, 2>, labels::CLOSED, &[];
     /// Session tasks that panicked; each cost its own socket.
     session_panics_total: IntCounter, Labels::None, &[];
-    /// Records that were offered to the log.
+    /// Records that were offered to the log, but for the memberships that tokens seed.
     events_published_total: Family<IntCounter, 2>, labels::PUBLISHED, &[];
     /// Records that came back from the log, in order.
     events_tailed_total: IntCounter, Labels::None, &[];
@@ -127,9 +128,9 @@ metrics! {
     resumes_total: Family<IntCounter, 1>, labels::RESUME, &[];
     /// Connections that had to begin anew instead of being resumed.
     resets_total: Family<IntCounter, 1>, labels::RESET, &[];
-    /// Records that the log holds and this node has not yet seen.
+    /// Records that the log holds and the hubs do not have yet.
     tail_lag_events: IntGauge, Labels::None, &[];
-    /// Age of the newest record when it reached the hubs.
+    /// Age of the oldest record that is on its way to the hubs, or was last.
     tail_lag_seconds: Gauge, Labels::None, &[];
     /// Times that the tail had to read records from the log.
     tail_catchups_total: Family<IntCounter, 1>, labels::CATCHUP, &[];
@@ -211,6 +212,14 @@ impl Metrics {
     /// Counts one refusal.
     pub fn rejected(&self, stage: &str, reason: &str) {
         self.rejections_total.with_label_values(&[stage, reason]).inc();
+    }
+
+    /// Counts one socket that ended with `code`. A peer may send codes of its own.
+    pub fn socket_closed(&self, dialect: &str, code: u16) {
+        let is_known =
+            matches!(code, 1005 | 1006) || CloseCode::ALL.iter().any(|row| row.number == code);
+        let code = if is_known { code.to_string() } else { "other".to_owned() };
+        self.sockets_closed_total.with_label_values(&[dialect, &code]).inc();
     }
 
     /// The page, in the text format of Prometheus ([`CONTENT_TYPE`]).

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use prometheus::local::{LocalHistogram, LocalIntCounter};
 
-use super::{CLASSES, DIALECTS, Metrics, TIMED_CLASSES};
+use super::{
+    CLASSES, DIALECTS, MattermostMetrics, Metrics, TIMED_CLASSES, mattermost::WrittenNames,
+};
 
 /// What kind of event was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,10 @@ impl DialectIndex {
     pub fn of(name: &str) -> Option<Self> {
         DIALECTS.iter().position(|dialect| *dialect == name).map(Self)
     }
+
+    fn is_mattermost(self) -> bool {
+        DIALECTS.get(self.0) == Some(&"mattermost")
+    }
 }
 
 /// The deliveries of one task since its last flush.
@@ -57,6 +63,8 @@ impl DialectIndex {
 pub struct DeliveryRecorder {
     counts: [[LocalIntCounter; CLASSES.len()]; DIALECTS.len()],
     seconds: [LocalHistogram; TIMED_CLASSES.len()],
+    /// Messages under Mattermost's own names, when they are exported.
+    names: Option<WrittenNames>,
 }
 
 impl DeliveryRecorder {
@@ -68,13 +76,21 @@ impl DeliveryRecorder {
         let counts = DIALECTS.map(|dialect| CLASSES.map(|class| count(dialect, class)));
         let seconds =
             TIMED_CLASSES.map(|class| metrics.delivery_seconds.with_label_values(&[class]).local());
-        Self { counts, seconds }
+        let names = metrics.mattermost.as_ref().map(MattermostMetrics::local);
+        Self { counts, seconds, names }
     }
 
     /// Counts `times` events of `class` written to sockets of `dialect`.
     pub fn count(&mut self, dialect: DialectIndex, class: Class, times: u64) {
         if let Some(count) = self.counts.get(dialect.0).and_then(|row| row.get(class.index())) {
             count.inc_by(times);
+        }
+    }
+
+    /// Counts a message to a socket of `dialect` under the event's `name`.
+    pub fn written(&mut self, dialect: DialectIndex, name: &str) {
+        if let (Some(names), true) = (&mut self.names, dialect.is_mattermost()) {
+            names.count(name);
         }
     }
 
@@ -90,5 +106,8 @@ impl DeliveryRecorder {
     pub fn flush(&mut self) {
         self.counts.iter().flatten().for_each(LocalIntCounter::flush);
         self.seconds.iter().for_each(LocalHistogram::flush);
+        if let Some(names) = &self.names {
+            names.flush();
+        }
     }
 }

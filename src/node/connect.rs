@@ -140,6 +140,7 @@ impl Node {
             Claim::Unknown => return Ok(self.reset(ResetCause::Unknown)),
             Claim::Forbidden => {
                 self.metrics.resumes_total.with_label_values(&["forbidden"]).inc();
+                self.metrics.resets_total.with_label_values(&["forbidden"]).inc();
                 return Ok(Outcome::Reset);
             }
         };

@@ -12,6 +12,7 @@
 //! Not here: sockets (`session`), wire shapes (`dialect`, `http`).
 
 mod connect;
+mod gauges;
 mod inspect;
 mod publish;
 mod pulse;
@@ -38,7 +39,7 @@ pub use status::StatusTask;
 pub use tail::Tails;
 pub use watch::WatchError;
 
-use self::rooms::Rooms;
+use self::{gauges::Progress, rooms::Rooms};
 use crate::{
     clock::Clock,
     hub::{Command, Hub, HubHandle, Realm, Ring},
@@ -110,6 +111,7 @@ pub struct Node {
 pub(crate) struct RealmEntry {
     pub(crate) key: usize,
     pub(crate) realm: Arc<Realm>,
+    progress: Arc<Progress>,
 }
 
 impl Node {
@@ -204,7 +206,8 @@ impl Node {
         let ring = Ring::new(began_at, limits.ring_events, limits.ring_bytes);
         let mut realms = self.realms.write();
         let realm = Arc::new(Realm { id: id.clone(), ring, began_at });
-        let entry = RealmEntry { key: realms.len(), realm };
+        let progress = Arc::new(Progress::new(began_at));
+        let entry = RealmEntry { key: realms.len(), realm, progress };
         realms.insert(id.clone(), entry.clone());
         entry
     }

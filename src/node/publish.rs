@@ -84,9 +84,15 @@ impl Node {
         drafts: Vec<Draft>,
     ) -> Vec<Result<Published, PublishError>> {
         let began_at = tokio::time::Instant::now();
-        let kinds: Vec<&'static str> = drafts.iter().map(|draft| kind(&draft.body)).collect();
+        let kinds: Vec<Kind> = drafts.iter().map(|draft| self.kind(&draft.body)).collect();
         let answers = match self.realm(realm).await {
-            Ok(_entry) => self.log.append(realm, drafts).await,
+            Ok(entry) => {
+                let answers = self.log.append(realm, drafts).await;
+                for appended in answers.iter().flatten() {
+                    entry.progress.heard_of(appended.position.offset);
+                }
+                answers
+            }
             Err(LogError { retry_after }) => {
                 kinds.iter().map(|_| Err(AppendError::Unavailable { retry_after })).collect()
             }
@@ -105,7 +111,12 @@ impl Node {
                 Ok(_) => "accepted",
                 Err(error) => error.label(),
             };
-            self.metrics.events_published_total.with_label_values(&[kind, result]).inc();
+            self.metrics.events_published_total.with_label_values(&[kind.label, result]).inc();
+            if let (Some(names), Some(event), "accepted") =
+                (&self.metrics.mattermost, &kind.event, result)
+            {
+                names.published(event);
+            }
             self.metrics.publish_seconds.with_label_values(&[result]).observe(seconds);
             published.push(answer);
         }
@@ -172,17 +183,27 @@ impl Node {
         };
         self.publish_one(realm, Draft { body: Body::Event(event), id: None }).await
     }
+
+    fn kind(&self, body: &Body) -> Kind {
+        let (label, event) = match body {
+            Body::Event(event) if event.ephemeral => ("ephemeral", Some(event)),
+            Body::Event(event) => ("durable", Some(event)),
+            Body::Members { .. }
+            | Body::Seeds { .. }
+            | Body::Watch { .. }
+            | Body::Revocation(_)
+            | Body::Disconnect { .. } => ("control", None),
+        };
+        // Only Mattermost's names tell events apart.
+        let event = event.filter(|_| self.metrics.mattermost.is_some());
+        Kind { label, event: event.map(|event| Arc::clone(&event.name)) }
+    }
 }
 
-/// The value of the label `kind`.
-fn kind(body: &Body) -> &'static str {
-    match body {
-        Body::Event(event) if event.ephemeral => "ephemeral",
-        Body::Event(_) => "durable",
-        Body::Members { .. }
-        | Body::Seeds { .. }
-        | Body::Watch { .. }
-        | Body::Revocation(_)
-        | Body::Disconnect { .. } => "control",
-    }
+/// What the metrics say about a draft.
+struct Kind {
+    /// The value of the label `kind`.
+    label: &'static str,
+    /// The name of the event, when it is counted.
+    event: Option<Arc<str>>,
 }

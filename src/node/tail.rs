@@ -114,8 +114,6 @@ impl Runner {
             if count == 0 {
                 return;
             }
-            let waiting = i64::try_from(inbound.len()).unwrap_or(i64::MAX);
-            self.node.metrics.tail_lag_events.set(waiting);
             let Some(records) = self.in_order(&mut step).await else { return };
             self.carry(records).await;
         }
@@ -180,10 +178,8 @@ impl Runner {
     /// Into the ring first, so that a resume finds whatever a hub has applied.
     async fn carry(&self, records: Vec<Arc<Record>>) {
         let node = &self.node;
-        let Some(newest) = records.last() else { return };
-        let lag_us = node.clock.now_us().saturating_sub(newest.accepted_at_us);
-        #[expect(clippy::cast_precision_loss, reason = "a delay far below 2^53 microseconds")]
-        node.metrics.tail_lag_seconds.set(lag_us as f64 / 1e6);
+        let (Some(oldest), Some(newest)) = (records.first(), records.last()) else { return };
+        self.entry.progress.carrying(oldest);
         node.metrics.events_tailed_total.inc_by(records.len() as u64);
         for record in &records {
             self.entry.realm.ring.push(record);
@@ -200,22 +196,9 @@ impl Runner {
                         record: Arc::clone(record),
                     });
                 }
-                hub.show_queue();
             }
         }
-        self.show_rings();
-    }
-
-    fn show_rings(&self) {
-        let (mut records, mut bytes) = (0, 0);
-        for entry in self.node.realms.read().values() {
-            let fill = entry.realm.ring.fill();
-            records += fill.records;
-            bytes += fill.bytes;
-        }
-        let metrics = &self.node.metrics;
-        metrics.ring_events.set(i64::try_from(records).unwrap_or(i64::MAX));
-        metrics.ring_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.entry.progress.carried(newest.position.offset, node.clock.now_us());
     }
 }
 

@@ -32,8 +32,7 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let code = self.code.to_string();
         self.metrics.connections.with_label_values(&[self.dialect]).dec();
-        self.metrics.sockets_closed_total.with_label_values(&[self.dialect, &code]).inc();
+        self.metrics.socket_closed(self.dialect, self.code);
     }
 }

@@ -89,7 +89,7 @@ impl Api {
         Self(Arc::new(Parts { given, rates }))
     }
 
-    fn node(&self) -> &Node {
+    pub(super) fn node(&self) -> &Node {
         &self.0.given.node
     }
 

@@ -25,6 +25,23 @@ const STATUSES_MAX: usize = 10_000;
 /// A client's own ping that comes no sooner than this costs nothing.
 const FREE_PING: Duration = Duration::from_secs(1);
 
+/// What a request comes to: the data of its reply, if it has any.
+type Outcome = Result<Option<String>, Denied>;
+
+/// A refusal, and how it is counted.
+struct Denied {
+    refusal: Refusal,
+    stage: &'static str,
+    reason: &'static str,
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        let reason = refusal.label();
+        Self { refusal, stage: "message", reason }
+    }
+}
+
 impl MattermostClient {
     /// Answers one text message.
     pub(super) async fn hear(&mut self, text: String) {
@@ -41,7 +58,7 @@ impl MattermostClient {
                 Paced::Fine => {}
                 Paced::Dropped => {
                     self.rejected("limit", "commands");
-                    return self.client.socket.reply(&reply_fail(seq, &Refusal::Busy));
+                    return self.answer(&reply_fail(seq, &Refusal::Busy));
                 }
                 Paced::Over => {
                     self.rejected("limit", "commands");
@@ -51,7 +68,7 @@ impl MattermostClient {
         }
         match action {
             Ok(action) => self.act(seq, action).await,
-            Err(refusal) => self.fail(seq, &refusal),
+            Err(refusal) => self.fail(seq, &refusal.into()),
         }
     }
 
@@ -91,9 +108,9 @@ impl MattermostClient {
             Action::UnsubscribeStatuses(users) => self.watch(Vec::new(), users).await,
         };
         match outcome {
-            Ok(None) => self.client.socket.reply(&reply_ok(seq)),
-            Ok(Some(data)) => self.client.socket.reply(&reply_ok_with(seq, &data)),
-            Err(refusal) => self.fail(seq, &refusal),
+            Ok(None) => self.answer(&reply_ok(seq)),
+            Ok(Some(data)) => self.answer(&reply_ok_with(seq, &data)),
+            Err(denied) => self.fail(seq, &denied),
         }
     }
 
@@ -119,13 +136,13 @@ impl MattermostClient {
         }
     }
 
-    async fn typing(&mut self, channel: Id, parent: Option<Id>) -> Result<Option<String>, Refusal> {
+    async fn typing(&mut self, channel: Id, parent: Option<Id>) -> Outcome {
         let context = &self.client.context;
         let identity = &self.client.seat.identity;
         let topic = Topic::Channel(channel);
         if !context.node.is_member(&identity.realm, &identity.user, topic.clone()).await {
-            self.rejected("message", "not_member");
-            return Err(Refusal::InvalidParam("channel_id"));
+            let refusal = Refusal::InvalidParam("channel_id");
+            return Err(Denied { refusal, stage: "message", reason: "not_member" });
         }
         let per_second = context.limits().typing_per_second;
         let rate = Rate { per_second, burst: per_second.max(1.0) };
@@ -138,10 +155,10 @@ impl MattermostClient {
         let parent = parent.as_ref().map_or("", Id::as_str);
         let data = typing_data(parent, &identity.user);
         let published = context.node.typing(&identity.realm, &identity.user, topic, data).await;
-        published.map(|_position| None).map_err(|_unavailable| Refusal::Busy)
+        published.map(|_position| None).map_err(|_unavailable| Refusal::Busy.into())
     }
 
-    async fn active_status(&self, active: bool, manual: bool) -> Result<Option<String>, Refusal> {
+    async fn active_status(&self, active: bool, manual: bool) -> Outcome {
         let node = &self.client.context.node;
         let identity = &self.client.seat.identity;
         let chosen = match (active, manual) {
@@ -158,31 +175,27 @@ impl MattermostClient {
         changed.map(|_record| None).map_err(|error| busy(&error))
     }
 
-    async fn all_statuses(&self) -> Result<Option<String>, Refusal> {
+    async fn all_statuses(&self) -> Outcome {
         let realm = &self.client.seat.identity.realm;
         let records = self.client.context.node.all_statuses(realm, STATUSES_MAX).await;
         records.map(|records| Some(map_of(&records))).map_err(|error| busy(&error))
     }
 
-    async fn statuses(&self, users: &[UserId]) -> Result<Option<String>, Refusal> {
+    async fn statuses(&self, users: &[UserId]) -> Outcome {
         let realm = &self.client.seat.identity.realm;
         let records = self.client.context.node.statuses(realm, users).await;
         records.map(|records| Some(map_of(&records))).map_err(|error| busy(&error))
     }
 
-    async fn watch(
-        &self,
-        add: Vec<UserId>,
-        remove: Vec<UserId>,
-    ) -> Result<Option<String>, Refusal> {
+    async fn watch(&self, add: Vec<UserId>, remove: Vec<UserId>) -> Outcome {
         let max = self.client.context.limits().subscriptions_per_connection;
         match self.client.context.node.watch(&self.client.seat, add, remove, max).await {
             Ok(()) => Ok(None),
             Err(WatchError::TooMany) => {
-                self.rejected("limit", "subscriptions");
-                Err(Refusal::InvalidParam("user_ids"))
+                let refusal = Refusal::InvalidParam("user_ids");
+                Err(Denied { refusal, stage: "limit", reason: "subscriptions" })
             }
-            Err(WatchError::Unavailable) => Err(Refusal::Busy),
+            Err(WatchError::Unavailable) => Err(Refusal::Busy.into()),
         }
     }
 
@@ -192,9 +205,13 @@ impl MattermostClient {
         self.client.socket.abandon(CloseCode::Unsupported, "only text is spoken here");
     }
 
-    fn fail(&self, seq: NonZeroU64, refusal: &Refusal) {
-        self.rejected("message", refusal.label());
-        self.client.socket.reply(&reply_fail(seq, refusal));
+    fn fail(&self, seq: NonZeroU64, denied: &Denied) {
+        self.rejected(denied.stage, denied.reason);
+        self.answer(&reply_fail(seq, &denied.refusal));
+    }
+
+    fn answer(&self, reply: &[u8]) {
+        super::answer(&self.client.context, &self.client.socket, reply);
     }
 
     fn rejected(&self, stage: &str, reason: &str) {
@@ -206,7 +223,7 @@ fn map_of(records: &[StatusRecord]) -> String {
     statuses(records.iter().map(|record| (&record.user, record.status)))
 }
 
-fn busy(error: &PresenceError) -> Refusal {
+fn busy(error: &PresenceError) -> Denied {
     tracing::debug!(%error, "presence can't be asked");
-    Refusal::Busy
+    Refusal::Busy.into()
 }

@@ -110,7 +110,7 @@ async fn enter(
     let refused = match context.node.connect(arrival).await {
         Welcome::Fresh(seat) | Welcome::Resumed(seat) => {
             if let Some(seq) = challenge {
-                socket.reply(&reply_ok(seq));
+                answer(&context, &socket, &reply_ok(seq));
             }
             let client = Client::begin(context, socket, seat).await;
             let pace = Pace::new();
@@ -206,7 +206,7 @@ async fn challenge(
                     Err(error) => {
                         context.node.metrics().rejected("auth", error.label());
                         let is_patient = ticket.count_failure(admission);
-                        socket.reply(&reply_fail(seq, &Refusal::InvalidToken));
+                        answer(context, socket, &reply_fail(seq, &Refusal::InvalidToken));
                         let code = if is_patient {
                             CloseCode::AuthRequired
                         } else {
@@ -221,8 +221,16 @@ async fn challenge(
             Err(refusal) => refusal,
         };
         context.node.metrics().rejected("message", refusal.label());
-        socket.reply(&reply_fail(seq, &refusal));
+        answer(context, socket, &reply_fail(seq, &refusal));
     }
+}
+
+/// Sends one reply.
+fn answer(context: &Context, socket: &Socket, reply: &[u8]) {
+    if let Some(names) = &context.node.metrics().mattermost {
+        names.written("response");
+    }
+    socket.reply(reply);
 }
 
 /// Closes a socket that has no seat.
