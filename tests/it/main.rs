@@ -10,5 +10,6 @@
 
 mod cli;
 mod http;
+mod metrics;
 mod tidy;
 mod ws;
