@@ -46,7 +46,12 @@ use super::{
     listener::Shared,
     peer::{self, Peer},
 };
-use crate::{lifecycle::CancellationToken, metrics::Metrics, session::Run, ws::Stream};
+use crate::{
+    lifecycle::CancellationToken,
+    metrics::{Counter, Metrics},
+    session::Run,
+    ws::Stream,
+};
 
 /// Longest time from a complete head to the end of its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -126,8 +131,25 @@ pub(super) async fn serve<D: Door>(
     let progress = Progress::new(deadline);
     let (stream, rest, run) = talk(&shared, stream, peer, &progress, stop).await;
     match run {
-        Some(run) => shared.sessions.spawn(run(stream, rest)),
+        Some(run) => {
+            let panics = CountPanic(shared.metrics.session_panics_total.clone());
+            shared.sessions.spawn(async move {
+                let _counts = panics;
+                run(stream, rest).await;
+            });
+        }
         None => close(stream).await,
+    }
+}
+
+/// Counts the panic that ends a session.
+struct CountPanic(Counter);
+
+impl Drop for CountPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.inc();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod document;
 mod handshake;
 mod internal;
 mod raw;

@@ -160,7 +160,7 @@ pub(in crate::http) enum LogBody {
 pub(in crate::http) struct LogEvent {
     /// Its name.
     pub(in crate::http) event: String,
-    /// What it says; absent when it is not text.
+    /// What it says; absent when it is not text, or ephemeral: those bodies are not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, nullable = false)]
     pub(in crate::http) data: Option<Box<RawValue>>,
