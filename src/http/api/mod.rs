@@ -24,9 +24,12 @@ use std::sync::Arc;
 use axum::{Router, body::Body, middleware, response::IntoResponse as _, routing::get};
 use hyper::StatusCode;
 use tokio::{sync::watch, time::Duration};
-use utoipa::openapi::{
-    InfoBuilder, OpenApi, OpenApiBuilder,
-    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+use utoipa::{
+    PartialSchema as _,
+    openapi::{
+        InfoBuilder, OpenApi, OpenApiBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -34,6 +37,7 @@ pub(super) use self::problem::Reason;
 use self::{
     caller::{Caller, identify},
     problem::Problem,
+    wire::{ErrorBody, ErrorDetail},
 };
 use super::answer::json;
 use crate::{
@@ -163,6 +167,10 @@ fn described() -> (Router<Api>, OpenApi) {
     let mut document = OpenApiBuilder::new().info(info.build()).build();
     let mut components = utoipa::openapi::Components::new();
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    // Shapes that are only named by responses and parameters are not collected.
+    components.schemas.insert("Place".to_owned(), presence::Place::schema());
+    components.schemas.insert("ErrorBody".to_owned(), ErrorBody::schema());
+    components.schemas.insert("ErrorDetail".to_owned(), ErrorDetail::schema());
     components.add_security_scheme("key", SecurityScheme::Http(scheme));
     document.components = Some(components);
     document.security = Some(vec![SecurityRequirement::new("key", [""; 0])]);

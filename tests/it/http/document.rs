@@ -81,6 +81,29 @@ fn the_openapi_document_is_31_and_every_call_can_fail_by_key() {
     }
 }
 
+/// Every `$ref` of a document.
+fn references(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(members) => {
+            let own = members.get("$ref").and_then(Value::as_str).map(str::to_owned);
+            members.values().flat_map(references).chain(own).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => BTreeSet::new(),
+    }
+}
+
+#[test]
+fn every_reference_of_the_openapi_document_leads_somewhere() {
+    let document: Value = serde_json::to_value(hubbub::http::openapi()).unwrap();
+    let references = references(&document);
+    assert!(references.len() > 10, "{references:?}");
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
 /// Opens a socket as `user` and returns it with its connection's id.
 async fn connect(server: &Server, user: &str) -> (TcpStream, String) {
     let mut socket = TcpStream::connect(server.public).await.unwrap();
