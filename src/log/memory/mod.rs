@@ -24,8 +24,8 @@ use super::{
 use crate::{
     clock::Clock,
     model::{
-        ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord, Topic,
-        UserId,
+        ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
+        Topic, UserId,
     },
 };
 
