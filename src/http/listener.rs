@@ -141,6 +141,9 @@ fn admit<D: Door>(
         shared.metrics.rejected("limit", "connections_per_ip");
         return shared.sessions.spawn(turn_away(socket, shared.tls.is_some()));
     };
+    // Everything is written in whole answers or whole turns of a hub: waiting for more
+    // would only make it late. A peer that is gone already can't mind.
+    socket.set_nodelay(true).ok();
     let guard = Open::new(open);
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     let sessions = shared.sessions.clone();

@@ -140,7 +140,11 @@ impl Api {
 
     /// The routes below `/api/v1`, behind the keys.
     pub(super) fn router(self) -> Router {
-        let (router, document) = described();
+        let (router, mut document) = described();
+        if self.is_open() {
+            // What anybody may call does not ask for a key.
+            document.security = None;
+        }
         let text = document.to_pretty_json().unwrap_or_default();
         let document = move || async move { json(StatusCode::OK, text) };
         let router = router.route("/api/v1/openapi.json", get(document)).fallback(no_such_call);
