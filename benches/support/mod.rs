@@ -59,6 +59,7 @@ pub(crate) fn event(offset: u64) -> Arc<Record> {
         accepted_at_us: Clock::system().now_us(),
         body: Body::Event(event),
         renderings: Renderings::default(),
+        kept: None,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::{
     auth::{MintClaims, mint},
     clock::Clock,
     config::Config,
+    http::{DemoSession, DemoUser},
     model::Id,
 };
 
@@ -69,6 +70,15 @@ pub(super) fn dev_tokens(config: &Config, clock: &Clock) -> Vec<(&'static str, S
         Some((user, mint(key, &claims, clock).ok()?))
     };
     DEV_USERS.into_iter().filter_map(token).collect()
+}
+
+/// What the demo page is handed by a node of `--dev`.
+pub(super) fn demo_session(config: &Config, clock: &Clock) -> DemoSession {
+    let users = dev_tokens(config, clock).into_iter();
+    DemoSession {
+        channels: DEV_CHANNELS.map(str::to_owned).to_vec(),
+        users: users.map(|(user, token)| DemoUser { user: user.to_owned(), token }).collect(),
+    }
 }
 
 impl fmt::Display for Banner {

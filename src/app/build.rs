@@ -6,12 +6,14 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{AppError, Banner, Stopped, stop};
+use super::{AppError, Banner, Stopped, banner::demo_session, stop};
 use crate::{
     auth::{ApiKeys, Verifier},
     clock::Clock,
     config::{Config, Limits},
-    http::{Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared},
+    http::{
+        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared, Twins,
+    },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
     log::{AnyLog, MemoryLimits, MemoryLog},
     metrics::Metrics,
@@ -43,6 +45,8 @@ pub struct App {
     pub(super) end: CancellationToken,
     pub(super) tls: Option<Tls>,
     pub(super) limits: watch::Sender<Arc<Limits>>,
+    pub(super) api_keys: watch::Sender<Arc<ApiKeys>>,
+    pub(super) context: Arc<Context>,
     public: SocketAddr,
     pub(super) internal: Internal,
 }
@@ -65,11 +69,7 @@ impl App {
         let verifier = Arc::new(verifier);
         let public = bind(config.public.listen).await?;
 
-        let metrics = if config.mattermost_metric_names {
-            Metrics::with_mattermost_names(&config.node.id, config.hubs.count)
-        } else {
-            Metrics::new(&config.node.id, config.hubs.count)
-        };
+        let metrics = metrics(&config);
         let end = CancellationToken::new();
         let draining = CancellationToken::new();
         let mut tasks = Tasks::new(end.clone());
@@ -86,10 +86,16 @@ impl App {
             Arc::clone(&config),
             draining.clone(),
         );
-        let doorkeeper = Doorkeeper::new(context);
+        let doorkeeper = Doorkeeper::new(Arc::clone(&context));
         let settings = PublicSettings::of(&config);
+        let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config);
+        let mut door =
+            PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper).with_twins(twins);
+        if config.dev {
+            door = door.with_demo_session(&demo_session(&config, &clock));
+        }
         let shared = Shared {
-            door: PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper),
+            door,
             name: "public",
             tls: tls.clone(),
             proxies: config.public.trusted_proxies.clone(),
@@ -97,25 +103,10 @@ impl App {
             sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
         };
-        let api = Api::new(ApiParts {
-            node: Arc::clone(&node),
-            keys: ApiKeys::new(&config.internal.api_keys),
-            dev: config.dev,
-            limits: limits_now.clone(),
-            readiness: readiness.clone(),
-            incarnation: clock.now_us(),
-        });
-        let internal = Internal::start(InternalParts {
-            listen: config.internal.listen,
-            api,
-            dev: config.dev,
-            readiness: readiness.clone(),
-            drain: stop.clone(),
-            limits: limits_now.clone(),
-            metrics: Arc::clone(&metrics),
-        });
-        let address = config.internal.listen;
-        let internal = internal.map_err(|source| AppError::Bind { address, source })?;
+        let known = ApiKeys::new(&config.internal.api_keys);
+        let (api_keys, api_keys_now) = watch::channel(Arc::new(known));
+        let now = (api_keys_now, limits_now);
+        let internal = internal(&config, &node, now, (readiness.clone(), stop.clone()))?;
         let public_address = public.address();
         let accepting = draining.clone();
         tasks.spawn("public", |stop| async move {
@@ -138,6 +129,8 @@ impl App {
             end,
             tls,
             limits,
+            api_keys,
+            context,
             public: public_address,
             internal,
         })
@@ -175,6 +168,43 @@ impl App {
     pub async fn run(self) -> Stopped {
         stop::run(self).await
     }
+}
+
+fn metrics(config: &Config) -> Arc<Metrics> {
+    if config.mattermost_metric_names {
+        Metrics::with_mattermost_names(&config.node.id, config.hubs.count)
+    } else {
+        Metrics::new(&config.node.id, config.hubs.count)
+    }
+}
+
+/// Starts the internal listener, which obeys the keys and limits of `now`.
+fn internal(
+    config: &Config,
+    node: &Arc<Node>,
+    now: (watch::Receiver<Arc<ApiKeys>>, watch::Receiver<Arc<Limits>>),
+    (readiness, drain): (Readiness, CancellationToken),
+) -> Result<Internal, AppError> {
+    let (keys, limits) = now;
+    let api = Api::new(ApiParts {
+        node: Arc::clone(node),
+        keys,
+        dev: config.dev,
+        limits: limits.clone(),
+        readiness: readiness.clone(),
+        incarnation: node.clock().now_us(),
+    });
+    let address = config.internal.listen;
+    Internal::start(InternalParts {
+        listen: address,
+        api,
+        dev: config.dev,
+        readiness,
+        drain,
+        limits,
+        metrics: Arc::clone(node.metrics()),
+    })
+    .map_err(|source| AppError::Bind { address, source })
 }
 
 async fn bind(address: SocketAddr) -> Result<Listener, AppError> {

@@ -15,9 +15,10 @@ use tokio::{
 
 use super::{App, AppError, Banner, Stopped};
 use crate::{
-    auth::Verifier,
+    auth::{ApiKeys, Verifier},
     config::{self, Limits, LoadArgs, Loaded, System},
     lifecycle::CancellationToken,
+    session::Context,
     telemetry::LogLevel,
     ws::Tls,
 };
@@ -59,6 +60,8 @@ pub async fn serve(
         reloading,
         verifier: Arc::clone(&app.verifier),
         limits: app.limits.clone(),
+        api_keys: app.api_keys.clone(),
+        context: Arc::clone(&app.context),
         tls: app.tls.clone(),
     };
     let running = app.run();
@@ -132,6 +135,8 @@ struct Reloader {
     reloading: Reloading,
     verifier: Arc<Verifier>,
     limits: watch::Sender<Arc<Limits>>,
+    api_keys: watch::Sender<Arc<ApiKeys>>,
+    context: Arc<Context>,
     tls: Option<Tls>,
 }
 
@@ -159,7 +164,10 @@ impl Reloader {
         if let Err(error) = self.reloading.level.set(&config.telemetry.log_level) {
             tracing::error!(%error, "log level not changed");
         }
-        self.limits.send_replace(Arc::new(config.limits.clone()));
+        let limits = Arc::new(config.limits.clone());
+        self.context.set_limits(Arc::clone(&limits));
+        self.limits.send_replace(limits);
+        self.api_keys.send_replace(Arc::new(ApiKeys::new(&config.internal.api_keys)));
         for warning in &reloaded.loaded.warnings {
             tracing::warn!(warning, "configuration");
         }

@@ -20,8 +20,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
+    chunks::Chunks,
     connection::Progress,
-    head::{self, Framing, HeadLimits, Refusal},
+    head::{self, Framing, HeadLimits, MALFORMED as BROKEN, Refusal},
 };
 use crate::ws::Stream;
 
@@ -41,6 +42,8 @@ pub(super) struct Gate {
     /// How many of the waiting bytes were searched for the end of the head.
     scanned: usize,
     refused: Option<Refusal>,
+    /// Nothing passes any more.
+    broken: bool,
     has_passed: bool,
 }
 
@@ -51,7 +54,9 @@ enum Expects {
     Head,
     /// One of so many bytes of a body.
     Body(u64),
-    /// Nothing that we look at: chunks, or frames. No head follows.
+    /// Part of a chunked body. No head follows.
+    Chunks(Chunks),
+    /// Frames of a WebSocket. No head follows.
     Rest,
 }
 
@@ -66,6 +71,7 @@ impl Gate {
             approved: 0,
             scanned: 0,
             refused: None,
+            broken: false,
             has_passed: false,
         }
     }
@@ -95,6 +101,12 @@ impl Gate {
     fn approve(&mut self) -> Result<bool, Refusal> {
         match self.expects {
             Expects::Rest => self.approved = self.waiting.len(),
+            Expects::Chunks(ref mut chunks) => {
+                if !chunks.follow(&self.waiting) {
+                    return Err(BROKEN);
+                }
+                self.approved = self.waiting.len();
+            }
             Expects::Body(0) => {
                 self.expects = Expects::Head;
                 return self.approve();
@@ -113,7 +125,8 @@ impl Gate {
                 let whole = self.waiting.get(..end).unwrap_or_default();
                 self.expects = match head::inspect(whole, self.limits)? {
                     Framing::Length(length) => Expects::Body(length),
-                    Framing::Chunked | Framing::Upgrade => Expects::Rest,
+                    Framing::Chunked => Expects::Chunks(Chunks::START),
+                    Framing::Upgrade => Expects::Rest,
                 };
                 self.has_passed = true;
                 self.scanned = 0;
@@ -147,14 +160,18 @@ impl AsyncRead for Gate {
                 gate.approved -= part;
                 return Poll::Ready(Ok(()));
             }
-            if gate.refused.is_some() {
+            if gate.broken {
                 return Poll::Ready(Ok(()));
             }
             match gate.approve() {
                 Ok(true) => continue,
                 Ok(false) => {}
+                // Inside a body hyper is told that it ended early, and the door answers.
                 Err(refusal) => {
-                    gate.refused = Some(refusal);
+                    gate.broken = true;
+                    if matches!(gate.expects, Expects::Head) {
+                        gate.refused = Some(refusal);
+                    }
                     return Poll::Ready(Ok(()));
                 }
             }

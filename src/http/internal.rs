@@ -196,8 +196,8 @@ impl Door for InternalDoor {
             Err(never) => match never {},
         };
         let route = response.extensions_mut().remove::<Matched>().map_or(OTHER, |route| route.0);
-        if let Some(Reason(reason)) = response.extensions_mut().remove::<Reason>() {
-            self.metrics.rejected("api", reason);
+        if let Some(Reason(stage, reason)) = response.extensions_mut().remove::<Reason>() {
+            self.metrics.rejected(stage, reason);
         }
         Answer::new(route, response)
     }

@@ -13,6 +13,7 @@
 
 mod answer;
 mod api;
+mod chunks;
 mod connection;
 pub mod demo;
 mod gate;
@@ -22,6 +23,7 @@ mod internal;
 mod listener;
 mod peer;
 mod public;
+mod rest;
 mod upgrade;
 
 pub use answer::Answer;
@@ -31,4 +33,5 @@ pub use internal::{Internal, InternalParts};
 pub use listener::{Listener, Shared};
 pub use peer::Peer;
 pub use public::{PublicDoor, PublicRoutes, PublicSettings};
+pub use rest::{DemoSession, DemoUser, Twins};
 pub use upgrade::UpgradeHandler;

@@ -20,6 +20,7 @@ use super::{
     connection::Door,
     demo, host,
     peer::{self, Peer},
+    rest::{DemoSession, Twin, Twins},
     upgrade::{SocketQuery, UpgradeHandler},
 };
 use crate::{
@@ -92,11 +93,15 @@ pub struct PublicDoor<H> {
     settings: PublicSettings,
     metrics: Arc<Metrics>,
     handler: H,
+    twins: Option<Twins>,
+    demo_session: Option<String>,
 }
 
 /// What a path leads to.
-#[derive(Debug, PartialEq, Eq)]
-enum Target {
+#[derive(Debug)]
+enum Target<'a> {
+    Twin(&'a Twins, Twin<'a>),
+    Session(&'a str),
     Socket(Route),
     Ping,
     Page(&'static str, demo::Asset),
@@ -106,10 +111,23 @@ enum Target {
 impl<H: UpgradeHandler> PublicDoor<H> {
     /// A door that hands sockets to `handler`.
     pub fn new(settings: PublicSettings, metrics: Arc<Metrics>, handler: H) -> Self {
-        Self { settings, metrics, handler }
+        Self { settings, metrics, handler, twins: None, demo_session: None }
     }
 
-    fn target(&self, path: &str) -> Option<Target> {
+    /// The same, with the REST twins of the mattermost dialect.
+    #[must_use]
+    pub fn with_twins(self, twins: Twins) -> Self {
+        Self { twins: Some(twins), ..self }
+    }
+
+    /// The same, with what `/demo/session.json` hands to the demo page: tokens, so
+    /// only on a development node.
+    #[must_use]
+    pub fn with_demo_session(self, session: &DemoSession) -> Self {
+        Self { demo_session: serde_json::to_string(session).ok(), ..self }
+    }
+
+    fn target<'a>(&'a self, path: &'a str) -> Option<Target<'a>> {
         let routes = self.settings.routes;
         let base = self.settings.base_path.trim_end_matches('/');
         let path = path.strip_prefix(base)?;
@@ -121,9 +139,20 @@ impl<H: UpgradeHandler> PublicDoor<H> {
             "/api/v4/system/ping" => routes.mattermost.then_some(Target::Ping),
             "/ws" => socket(routes.room, Route::Room(None)),
             "/echo" => socket(routes.echo, Route::Echo),
+            _ if path.starts_with("/api/v4/users/") => {
+                let twin = Twin::of(path.strip_prefix("/api/v4/users/")?)?;
+                let twins = self.twins.as_ref().filter(|_| routes.mattermost);
+                twins.map(|twins| Target::Twin(twins, twin))
+            }
             _ if path.starts_with("/ws/room/") => {
                 let name = Id::parse(path.strip_prefix("/ws/room/")?).ok()?;
                 socket(routes.room, Route::Room(Some(name)))
+            }
+            "/demo/posts" if routes.pages => {
+                self.twins.as_ref().map(|twins| Target::Twin(twins, Twin::Posts))
+            }
+            "/demo/session.json" if routes.pages => {
+                self.demo_session.as_deref().map(Target::Session)
             }
             _ if routes.pages => {
                 let label = if path == "/" { "/" } else { PAGES };
@@ -204,22 +233,31 @@ impl<H: UpgradeHandler> Door for PublicDoor<H> {
             let line = "a development node answers to loopback names only";
             return Answer::new(OTHER, text(StatusCode::MISDIRECTED_REQUEST, line));
         }
-        let Some(target) = self.target(request.uri().path()) else {
+        let path = request.uri().path().to_owned();
+        let Some(target) = self.target(&path) else {
             self.metrics.rejected("http", "not_found");
             return Answer::new(OTHER, text(StatusCode::NOT_FOUND, "there is nothing here"));
         };
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match target {
             Target::Socket(route) => self.socket(route, request, peer).await,
+            Target::Twin(twins, twin) => {
+                Answer::new(twin.label(), twins.answer(twin, request).await)
+            }
             Target::Ping if reads => {
                 let ok = json(StatusCode::OK, r#"{"status":"OK"}"#);
                 Answer::new("/api/v4/system/ping", ok)
             }
             Target::Ping => Answer::new("/api/v4/system/ping", self.not_allowed("GET, HEAD")),
-            Target::Page(..) | Target::Redirect(_) if !reads => {
+            Target::Session(_) | Target::Session(_) | Target::Page(..) | Target::Redirect(_)
+                if !reads =>
+            {
                 Answer::new(PAGES, self.not_allowed("GET, HEAD"))
             }
             Target::Page(label, asset) => Answer::new(label, page(&asset, &request)),
+            Target::Session(session) => {
+                Answer::new(PAGES, json(StatusCode::OK, session.to_owned()))
+            }
             Target::Redirect(to) => {
                 let mut response = text(StatusCode::PERMANENT_REDIRECT, "this page moved");
                 set(response.headers_mut(), header::LOCATION, to);

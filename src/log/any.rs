@@ -9,7 +9,8 @@ use super::{
     Snapshot, Tail,
 };
 use crate::model::{
-    ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic, UserId,
+    ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
+    Topic, UserId,
 };
 
 /// One of the backends. Cloning shares it.
@@ -90,6 +91,12 @@ impl RealmLog for AnyLog {
     ) -> Result<(Position, Memberships), LogError> {
         match self {
             Self::Memory(log) => log.memberships(realm, user).await,
+        }
+    }
+
+    async fn revocations(&self, identity: &Identity) -> Result<Revocations, LogError> {
+        match self {
+            Self::Memory(log) => log.revocations(identity).await,
         }
     }
 

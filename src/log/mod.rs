@@ -155,6 +155,20 @@ pub trait RealmLog: Send + Sync {
         user: &UserId,
     ) -> impl Future<Output = Result<(Position, Memberships), LogError>> + Send;
 
+    /// What of the tokens of `identity` has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn revocations(
+        &self,
+        identity: &Identity,
+    ) -> impl Future<Output = Result<Revocations, LogError>> + Send;
+
     /// The users who are members of `topic` now, in the order in which they joined.
     ///
     /// # Errors

@@ -139,6 +139,7 @@ pub const REASONS: [(&str, &[&str]); 7] = [
             "token_issuer",
             "token_audience",
             "timeout",
+            "revoked",
             "api_key",
             "realm",
             "other_user",
@@ -150,6 +151,7 @@ pub const REASONS: [(&str, &[&str]); 7] = [
         &[
             "malformed",
             "field",
+            "forbidden",
             "not_found",
             "conflict",
             "body_too_large",
@@ -189,13 +191,14 @@ const PUBLISH: &[&str] =
     &["200", "400", "401", "403", "405", "408", "409", "413", "415", "429", "503", "other"];
 
 /// The routes of both listeners and the statuses that each may answer.
-pub const ROUTES: [(&str, &[&str]); 31] = [
+pub const ROUTES: [(&str, &[&str]); 32] = [
     ("/api/v4/websocket", SOCKET),
     ("/ws", SOCKET),
     ("/ws/room/{name}", SOCKET),
     ("/echo", SOCKET),
     ("/", PAGE),
     ("/demo/{file}", PAGE),
+    ("/demo/posts", TWIN),
     ("/api/v4/system/ping", PAGE),
     ("/api/v4/users/{id}/status", TWIN),
     ("/api/v4/users/status/ids", TWIN),

@@ -9,7 +9,8 @@ use crate::{
     hub::{Command, ConnectionInfo, HubInfo, Reader, RingFill, Verdict},
     log::{LogError, RealmLog as _},
     model::{
-        ConnectionId, Id, Memberships, Position, RealmId, Record, SessionRecord, Topic, UserId,
+        ConnectionId, Id, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
+        UserId,
     },
 };
 
@@ -75,6 +76,19 @@ impl Node {
         user: &UserId,
     ) -> Result<(Position, Memberships), LogError> {
         self.log.memberships(realm, user).await
+    }
+
+    /// True when a revocation has ended the token of `identity`.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    pub async fn is_revoked(&self, identity: &Identity) -> Result<bool, LogError> {
+        Ok(self.log.revocations(identity).await?.ends(identity))
     }
 
     /// Records after `after`, oldest first.

@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+use tokio::time::Instant;
+
 use super::writers::Writers;
 use crate::{
     auth::Verifier,
-    config::Config,
+    config::{Config, Limits},
     dialect::json::JsonLimits,
     hub::{LinkContext, OutboxLimits},
     lifecycle::CancellationToken,
@@ -22,12 +25,35 @@ pub struct Context {
     pub node: Arc<Node>,
     /// Who a token stands for.
     pub verifier: Arc<Verifier>,
-    /// The configuration.
+    /// The configuration that the node started with; for limits ask [`Context::limits`].
     pub config: Arc<Config>,
     /// Cancelled when the node drains: sockets without a user end then.
     pub draining: CancellationToken,
-    pub(super) links: Arc<LinkContext>,
     pub(super) writers: Writers,
+    current: RwLock<Current>,
+    epoch: Instant,
+}
+
+/// What a reload replaces.
+#[derive(Debug)]
+struct Current {
+    limits: Arc<Limits>,
+    links: Arc<LinkContext>,
+}
+
+impl Current {
+    fn new(limits: Arc<Limits>, node: &Node, epoch: Instant) -> Self {
+        let links = Arc::new(LinkContext {
+            outbox: OutboxLimits { events: limits.outbox_events, bytes: limits.outbox_bytes },
+            stall: limits.outbox_stall,
+            ping_interval: limits.ping_interval,
+            pong_timeout: limits.pong_timeout,
+            message_timeout: limits.message_timeout,
+            epoch,
+            metrics: Arc::clone(node.metrics()),
+        });
+        Self { limits, links }
+    }
 }
 
 impl Context {
@@ -39,23 +65,34 @@ impl Context {
         config: Arc<Config>,
         draining: CancellationToken,
     ) -> Arc<Self> {
-        let limits = &config.limits;
-        let links = Arc::new(LinkContext {
-            outbox: OutboxLimits { events: limits.outbox_events, bytes: limits.outbox_bytes },
-            stall: limits.outbox_stall,
-            ping_interval: limits.ping_interval,
-            pong_timeout: limits.pong_timeout,
-            message_timeout: limits.message_timeout,
-            epoch: tokio::time::Instant::now(),
-            metrics: Arc::clone(node.metrics()),
-        });
+        let epoch = Instant::now();
+        let current = Current::new(Arc::new(config.limits.clone()), &node, epoch);
+        let current = RwLock::new(current);
         let writers = Writers::new(node.metrics(), node.clock().clone());
-        Arc::new(Self { node, verifier, config, draining, links, writers })
+        Arc::new(Self { node, verifier, config, draining, writers, current, epoch })
+    }
+
+    /// The limits of now.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.current.read().limits)
+    }
+
+    /// Replaces the limits. Sockets that are open keep the bounds of their outbox and
+    /// their timers.
+    pub fn set_limits(&self, limits: Arc<Limits>) {
+        let current = Current::new(limits, &self.node, self.epoch);
+        *self.current.write() = current;
+    }
+
+    /// Bounds and timers of a new socket.
+    pub(super) fn links(&self) -> Arc<LinkContext> {
+        Arc::clone(&self.current.read().links)
     }
 
     /// What one JSON message of a client may hold.
     pub(super) fn json_limits(&self) -> JsonLimits {
-        let limits = &self.config.limits;
+        let limits = self.limits();
         JsonLimits {
             depth: limits.json_depth,
             elements: limits.json_elements,

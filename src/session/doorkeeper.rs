@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::random_below,
+    config::Limits,
     dialect::room::{SUBPROTOCOL, room_name},
     limits::{Bucket, Counted, CountedGuard, KeyedBuckets, Rate},
     model::{Identity, RealmId, UserId},
@@ -58,13 +59,8 @@ impl Doorkeeper {
     /// A doorkeeper for the sockets of one node.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        let limits = &context.config.limits;
-        let failures = Rate {
-            per_second: limits.auth_failures_per_second,
-            burst: f64::from(limits.auth_failures_burst),
-        };
-        let resumes =
-            Rate { per_second: limits.resumes_per_second, burst: f64::from(limits.resumes_burst) };
+        let limits = context.limits();
+        let (failures, resumes) = rates(&limits);
         let limits = Arc::new(Admission {
             sockets: Counted::default(),
             by_address: Counted::default(),
@@ -97,7 +93,7 @@ impl Doorkeeper {
         if let Some(identity) = &identity
             && !guest::is_guest(identity)
         {
-            let max = self.context.config.limits.connections_per_user;
+            let max = self.context.limits().connections_per_user;
             let seat = self.limits.seat(identity, max);
             ticket.user = Some(seat.ok_or_else(|| self.deny("limit", "connections_per_user"))?);
         }
@@ -127,7 +123,8 @@ impl Doorkeeper {
 
     /// Counts the socket, or denies it.
     fn admit(&self, knock: &Knock) -> Result<Ticket, Denial> {
-        let limits = &self.context.config.limits;
+        let limits = self.context.limits();
+        self.limits.obey(&limits);
         if self.context.draining.is_cancelled() {
             return Err(self.deny("handshake", "draining"));
         }
@@ -201,7 +198,25 @@ impl Doorkeeper {
     }
 }
 
+/// How often logins may fail, and how often a user may resume.
+fn rates(limits: &Limits) -> (Rate, Rate) {
+    let failures = Rate {
+        per_second: limits.auth_failures_per_second,
+        burst: f64::from(limits.auth_failures_burst),
+    };
+    let resumes =
+        Rate { per_second: limits.resumes_per_second, burst: f64::from(limits.resumes_burst) };
+    (failures, resumes)
+}
+
 impl Admission {
+    /// Takes over rates that a reload has changed.
+    fn obey(&self, limits: &Limits) {
+        let (failures, resumes) = rates(limits);
+        self.login_failures.set_rate(failures);
+        self.resumes.set_rate(resumes);
+    }
+
     /// Counts one more socket of a user; `None` when there are too many.
     fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard<(RealmId, UserId)>> {
         self.by_user.add((identity.realm.clone(), identity.user.clone()), max)

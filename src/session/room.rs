@@ -132,7 +132,7 @@ impl RoomClient {
 
     async fn hear(&mut self, heard: Heard) {
         let context = Arc::clone(&self.client.context);
-        match self.pace.step(&context.config.limits) {
+        match self.pace.step(&context.limits()) {
             Paced::Fine => {}
             Paced::Dropped if self.is_numbered => {
                 context.node.metrics().rejected("limit", "commands");

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{context::Context as Shared, writers::Writer};
+use super::context::Context as Shared;
 use crate::{
     hub::{Duty, Link},
     model::{CloseCode, Encoding},
@@ -90,7 +90,7 @@ impl Socket {
                 (None, Some(Box::new(Tls { stream, unsent: Vec::new(), written: 0 })))
             }
         };
-        let link = Arc::new(Link::new(Arc::clone(&shared.links), encoding, plain));
+        let link = Arc::new(Link::new(shared.links(), encoding, plain));
         Self { shared, link, receiver: Receiver::new(leftover), tls }
     }
 
@@ -107,7 +107,7 @@ impl Socket {
     /// Sends a complete frame.
     pub(super) fn send(&self, frame: Bytes) {
         self.shared.writers.with(|writer| {
-            self.link.send(frame, &mut writer.scratch, &mut writer.deliveries);
+            self.link.send(frame, writer);
         });
     }
 
@@ -134,7 +134,7 @@ impl Socket {
         loop {
             // The limits are looked up in each poll: a waiting socket keeps none.
             let incoming = poll_fn(|ctx| {
-                let mut limits = FrameLimits::authenticated(&self.shared.config.limits);
+                let mut limits = FrameLimits::authenticated(&self.shared.limits());
                 limits.message_bytes = message_bytes.unwrap_or(limits.message_bytes);
                 self.poll_next(ctx, &limits)
             });
@@ -189,9 +189,7 @@ impl Socket {
     ) -> Poll<Result<Incoming, End>> {
         let Self { shared, link, receiver, tls } = self;
         loop {
-            let duty = shared
-                .writers
-                .with(|Writer { scratch, deliveries }| link.poll_duty(ctx, scratch, deliveries));
+            let duty = shared.writers.with(|writer| link.poll_duty(ctx, writer));
             match duty {
                 Poll::Ready(Duty::Close(code)) => return Poll::Ready(Err(End::ByServer(code))),
                 Poll::Ready(Duty::Broken) => return Poll::Ready(Err(End::Gone)),
@@ -271,10 +269,7 @@ impl Socket {
     fn poll_written(&mut self, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { shared, link, tls, .. } = self;
         match tls {
-            None => shared
-                .writers
-                .with(|Writer { scratch, deliveries }| link.poll_drained(ctx, scratch, deliveries))
-                .map(Ok),
+            None => shared.writers.with(|writer| link.poll_drained(ctx, writer)).map(Ok),
             Some(tls) => loop {
                 if !ready!(tls.poll_write_out(ctx, link, shared))? {
                     return Poll::Ready(Ok(()));
@@ -285,7 +280,7 @@ impl Socket {
 
     /// Reads until the peer's close frame, ignoring everything else.
     async fn await_close(&mut self) {
-        let limits = FrameLimits::authenticated(&self.shared.config.limits);
+        let limits = FrameLimits::authenticated(&self.shared.limits());
         loop {
             let heard = match (self.link.socket(), &mut self.tls) {
                 (Some(socket), _) => self.receiver.next(&mut SharedSocket(socket), &limits).await,

@@ -88,8 +88,13 @@ impl Dev {
 }
 
 async fn get(address: &str, path: &str) -> String {
+    get_with(address, path, "").await
+}
+
+async fn get_with(address: &str, path: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
@@ -346,4 +351,41 @@ async fn nobody_at_stdout_or_stderr_stops_a_node() {
         std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success()
     );
     assert_eq!(timeout(PATIENCE, child.wait()).await.unwrap().unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_reload_replaces_keys_and_limits_of_the_running_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hubbub.toml");
+    let write = |key: &str, headers: u32| {
+        let text = format!(
+            "auth.secret = '{SECRET}'\ninternal.api_key = '{key}'\nlimits.headers = {headers}\n\
+             dialects.room.enabled = true"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("first-first-first", 64);
+    let ports = ["--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"];
+    let start = ["serve", "--config", file.to_str().unwrap()];
+    let node = Dev::of(hubbub(&[&start[..], &ports].concat())).await;
+    let status = async |address: &str, path: &str, headers: &str| {
+        let answer = get_with(address, path, headers).await;
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let call = async |key: &str| {
+        status(&node.internal, "/api/v1/node", &format!("Authorization: Bearer {key}\r\n")).await
+    };
+    let headers = "X: 1\r\n".repeat(20);
+    assert_eq!(call("first-first-first").await, "200");
+    assert_eq!(call("second-second-second").await, "401");
+    assert_eq!(status(&node.public, "/api/v4/system/ping", &headers).await, "200");
+    write("second-second-second", 16);
+    node.signal("HUP");
+    timeout(PATIENCE, async { while call("second-second-second").await != "200" {} })
+        .await
+        .unwrap();
+    assert_eq!(call("first-first-first").await, "401");
+    assert_eq!(status(&node.public, "/api/v4/system/ping", &headers).await, "431");
+    node.signal("TERM");
+    assert_eq!(node.code().await, Some(0));
 }

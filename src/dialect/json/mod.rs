@@ -117,3 +117,20 @@ pub fn parse<'text, T: Deserialize<'text>>(
     check(text, limits)?;
     serde_json::from_str(text).map_err(|_| JsonError::Shape)
 }
+
+/// As [`parse`], for a `T` with named members. A list is refused, from which a derived
+/// `T` would take its members in order.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_object<'text, T: Deserialize<'text>>(
+    text: &'text str,
+    limits: &JsonLimits,
+) -> Result<T, JsonError> {
+    check(text, limits)?;
+    if !text.trim_start().starts_with('{') {
+        return Err(JsonError::Shape);
+    }
+    serde_json::from_str(text).map_err(|_| JsonError::Shape)
+}

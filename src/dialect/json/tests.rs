@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{JsonError, JsonLimits, check, parse, push_string, shown};
+use super::{JsonError, JsonLimits, check, parse, parse_object, push_string, shown};
 
 fn refused(text: &str, expected: JsonError) {
     let found = check(text, &JsonLimits::default());
@@ -117,6 +117,21 @@ fn what_is_not_json_is_refused() {
 fn a_value_of_another_shape_is_refused() {
     let found: Result<Vec<u8>, JsonError> = parse(r#"{"a":1}"#, &JsonLimits::default());
     assert_eq!(found, Err(JsonError::Shape));
+}
+
+#[test]
+fn a_list_is_not_taken_for_the_members_of_an_object() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Point {
+        x: u8,
+    }
+    let point = |text| parse_object::<Point>(text, &JsonLimits::default());
+    assert_eq!(point(" \r\n\t{\"x\":1}"), Ok(Point { x: 1 }));
+    assert_eq!(parse::<Point>("[1]", &JsonLimits::default()), Ok(Point { x: 1 }));
+    for text in ["[1]", " [1]", "1"] {
+        assert_eq!(point(text), Err(JsonError::Shape), "{text}");
+    }
+    assert_eq!(point(""), Err(JsonError::Syntax));
 }
 
 #[test]

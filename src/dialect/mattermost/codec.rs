@@ -51,7 +51,7 @@ impl DecodeError {
 ///
 /// [`DecodeError`] when the message is not a request at all.
 pub fn decode(text: &str, limits: &JsonLimits) -> Result<Request, DecodeError> {
-    let wire: RequestWire<'_> = json::parse(text, limits)?;
+    let wire: RequestWire<'_> = json::parse_object(text, limits)?;
     let seq = wire.seq.and_then(|raw| positive(raw.get())).ok_or(DecodeError::Seq)?;
     let data = wire.data.map_or("{}", |raw| raw.get());
     if !data.starts_with('{') {

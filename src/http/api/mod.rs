@@ -41,7 +41,6 @@ use crate::{
     config::Limits,
     lifecycle::Readiness,
     limits::{KeyedBuckets, Rate},
-    metrics::Metrics,
     node::Node,
 };
 
@@ -61,8 +60,8 @@ pub struct Api(Arc<Parts>);
 pub struct ApiParts {
     /// The verbs.
     pub node: Arc<Node>,
-    /// Who may call.
-    pub keys: ApiKeys,
+    /// Who may call now.
+    pub keys: watch::Receiver<Arc<ApiKeys>>,
     /// True on a development node: without a key everybody may call.
     pub dev: bool,
     /// The limits of now.
@@ -94,16 +93,12 @@ impl Api {
         &self.0.given.node
     }
 
-    fn keys(&self) -> &ApiKeys {
-        &self.0.given.keys
+    fn keys(&self) -> Arc<ApiKeys> {
+        Arc::clone(&self.0.given.keys.borrow())
     }
 
     fn is_open(&self) -> bool {
         self.0.given.dev
-    }
-
-    fn metrics(&self) -> &Metrics {
-        self.0.given.node.metrics()
     }
 
     fn readiness(&self) -> &Readiness {
@@ -124,10 +119,7 @@ impl Api {
         self.0.rates.set_rate(rate(&self.0.given.limits.borrow()));
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         let taken = self.0.rates.take(key.index, f64::from(events));
-        taken.map_err(|wait| {
-            self.metrics().rejected("limit", "api_events");
-            Problem::rate_limited(wait.max(Duration::from_millis(1)))
-        })
+        taken.map_err(|wait| Problem::rate_limited(wait.max(Duration::from_millis(1))))
     }
 
     /// Puts `routes` behind the keys.

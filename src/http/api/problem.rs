@@ -31,14 +31,23 @@ pub(in crate::http) struct Problem {
     retry_after: Option<Duration>,
 }
 
-/// The reason in `rejections_total{stage="api"}`; goes along with the answer.
+/// Stage and reason in `rejections_total`; goes along with the answer.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Reason(pub(in crate::http) &'static str);
+pub(in crate::http) struct Reason(
+    pub(in crate::http) &'static str,
+    pub(in crate::http) &'static str,
+);
 
 impl Problem {
     fn new(status: StatusCode, reason: &'static str, code: &'static str, message: &str) -> Self {
         let detail = ErrorDetail { code, message: message.to_owned(), field: None };
-        Self { status, reason: Reason(reason), detail, retry_after: None }
+        Self { status, reason: Reason("api", reason), detail, retry_after: None }
+    }
+
+    /// The same, counted in another stage.
+    fn counted(mut self, stage: &'static str, reason: &'static str) -> Self {
+        self.reason = Reason(stage, reason);
+        self
     }
 
     /// The same, with the part of the request that is to blame.
@@ -68,13 +77,16 @@ impl Problem {
     /// No key, or not one that is known.
     pub(in crate::http) fn unauthorized() -> Self {
         let message = "a valid API key is needed: Authorization: Bearer <key>";
-        Self::new(StatusCode::UNAUTHORIZED, "api_key", "unauthorized", message)
+        Self::new(StatusCode::UNAUTHORIZED, "other", "unauthorized", message)
+            .counted("auth", "api_key")
     }
 
     /// The key is not for this realm.
     pub(in crate::http) fn realm() -> Self {
         let message = "this key may not use that realm";
-        Self::new(StatusCode::FORBIDDEN, "realm", "forbidden", message).at("realm")
+        Self::new(StatusCode::FORBIDDEN, "other", "forbidden", message)
+            .counted("auth", "realm")
+            .at("realm")
     }
 
     /// There is no such thing.
@@ -112,7 +124,9 @@ impl Problem {
     pub(in crate::http) fn rate_limited(wait: Duration) -> Self {
         let message = "this key publishes faster than it may";
         let status = StatusCode::TOO_MANY_REQUESTS;
-        Self::new(status, "api_events", "rate_limited", message).after(wait)
+        Self::new(status, "other", "rate_limited", message)
+            .counted("limit", "api_events")
+            .after(wait)
     }
 
     /// What is asked can't be asked now.

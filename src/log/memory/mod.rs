@@ -24,8 +24,8 @@ use super::{
 use crate::{
     clock::Clock,
     model::{
-        ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
-        UserId,
+        ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
+        Topic, UserId,
     },
 };
 
@@ -213,6 +213,10 @@ impl RealmLog for MemoryLog {
         user: &UserId,
     ) -> Result<(Position, Memberships), LogError> {
         Ok(self.realm(realm).state.lock().memberships(user))
+    }
+
+    async fn revocations(&self, identity: &Identity) -> Result<Revocations, LogError> {
+        Ok(self.realm(&identity.realm).state.lock().revocations(identity))
     }
 
     async fn members(&self, realm: &RealmId, topic: &Topic) -> Result<Vec<UserId>, LogError> {

@@ -342,8 +342,8 @@ impl RealmState {
                 return;
             }
             self.ended.pop_front();
-            let is_this_end = |session: &Box<Session>| session.ends_at_ms == ends_at_ms;
-            if self.sessions.get(&connection).is_some_and(is_this_end) {
+            let is_this_end = |session: &Session| session.ends_at_ms == ends_at_ms;
+            if self.sessions.get(&connection).map(Box::as_ref).is_some_and(is_this_end) {
                 self.sessions.remove(&connection);
             }
         }
@@ -378,7 +378,7 @@ impl RealmState {
         Snapshot { position, memberships, watches, revocations: self.revocations(identity) }
     }
 
-    fn revocations(&self, identity: &Identity) -> Revocations {
+    pub(super) fn revocations(&self, identity: &Identity) -> Revocations {
         let is_revoked = |session: &SessionId| self.sessions_revoked.contains_key(session);
         Revocations {
             everyone_at_ms: self.everyone_revoked_at_ms,

@@ -37,7 +37,7 @@ impl MattermostClient {
             }
         };
         if !self.is_free_ping(&action) {
-            match self.pace.step(&self.client.context.config.limits) {
+            match self.pace.step(&self.client.context.limits()) {
                 Paced::Fine => {}
                 Paced::Dropped => {
                     self.rejected("limit", "commands");
@@ -127,7 +127,7 @@ impl MattermostClient {
             self.rejected("message", "not_member");
             return Err(Refusal::InvalidParam("channel_id"));
         }
-        let per_second = context.config.limits.typing_per_second;
+        let per_second = context.limits().typing_per_second;
         let rate = Rate { per_second, burst: per_second.max(1.0) };
         let now = Instant::now();
         let bucket = self.typing.get_or_insert_with(|| Bucket::new(now));
@@ -175,7 +175,7 @@ impl MattermostClient {
         add: Vec<UserId>,
         remove: Vec<UserId>,
     ) -> Result<Option<String>, Refusal> {
-        let max = self.client.context.config.limits.subscriptions_per_connection;
+        let max = self.client.context.limits().subscriptions_per_connection;
         match self.client.context.node.watch(&self.client.seat, add, remove, max).await {
             Ok(()) => Ok(None),
             Err(WatchError::TooMany) => {

@@ -155,9 +155,9 @@ async fn challenge(
     admission: &Admission,
     socket: &mut Socket,
 ) -> Result<(Arc<Identity>, NonZeroU64), End> {
-    let limits = &context.config.limits;
+    let limits = context.limits();
     let deadline = Instant::now() + limits.auth_timeout;
-    let frames = FrameLimits::unauthenticated(limits);
+    let frames = FrameLimits::unauthenticated(&limits);
     let mut pace = Pace::new();
     loop {
         // Every arm is cancel safe; what was read in part stays with the socket.
@@ -180,7 +180,7 @@ async fn challenge(
                 return Err(close(socket, CloseCode::AuthRequired, "no authentication in time"));
             }
         };
-        if pace.step(limits) != Paced::Fine {
+        if pace.step(&limits) != Paced::Fine {
             context.node.metrics().rejected("limit", "commands");
             return Err(close(socket, CloseCode::RateLimited, "too many messages"));
         }

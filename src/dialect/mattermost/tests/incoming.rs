@@ -155,6 +155,10 @@ fn what_is_no_request_closes() {
         ! 1007 shape
         > {"seq":1,"action":"ping","data":0}
         ! 1007 shape
+        > [1,"ping",null]
+        ! 1007 shape
+        > [1,"ping",{}]
+        ! 1007 shape
         "#,
     );
 }

@@ -41,6 +41,7 @@ pub(super) fn record(body: Body) -> Record {
         position: Position { generation: Generation::new("1.a"), offset: 7, tag: Tag(1) },
         previous_tag: Tag(0),
         accepted_at_us: 1_700_000_000_123_456,
+        kept: None,
         body,
         renderings: Renderings::default(),
     }
