@@ -115,12 +115,7 @@ impl App {
         });
         let jwks = reloads.verifier.jwks();
         tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
-        let watchdog = Watchdog {
-            node: Arc::clone(&reloads.node),
-            readiness: readiness.clone(),
-            sessions: sessions.clone(),
-            metrics: Arc::clone(&metrics),
-        };
+        let watchdog = Watchdog { node: Arc::clone(&reloads.node), readiness: readiness.clone() };
         tasks.spawn("watchdog", |stop| watchdog.run(stop));
         readiness.clear("starting");
         Ok(Self {

@@ -8,8 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    lifecycle::{CancellationToken, Readiness, Sessions},
-    metrics::Metrics,
+    lifecycle::{CancellationToken, Readiness},
     node::{Node, Pulse, Stuck},
 };
 
@@ -24,8 +23,6 @@ const PASS: Duration = Duration::from_millis(500);
 pub(super) struct Watchdog {
     pub(super) node: Arc<Node>,
     pub(super) readiness: Readiness,
-    pub(super) sessions: Sessions,
-    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Watchdog {
@@ -35,7 +32,6 @@ impl Watchdog {
         let mut passes = interval(PASS);
         passes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut known = Vec::new();
-        let mut panics = 0;
         loop {
             // Both are cancel safe, stop comes first.
             tokio::select! {
@@ -49,9 +45,6 @@ impl Watchdog {
                 self.tell(&stuck);
                 known = stuck;
             }
-            let panics_now = self.sessions.panics();
-            self.metrics.session_panics_total.inc_by(panics_now.saturating_sub(panics));
-            panics = panics_now;
         }
         self.readiness.rest();
     }

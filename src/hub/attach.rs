@@ -20,6 +20,7 @@ use super::{
     index::{Key, Realm},
     link::Link,
     shard::{Shard, session_ended},
+    turn::Chain,
 };
 use crate::model::{Body, CloseCode, Identity, Record, Revocation, Topic};
 
@@ -196,8 +197,7 @@ impl Shard {
             {
                 names.written("hello");
             }
-            let (scratch, deliveries) = self.writer();
-            attach.link.send(hello, scratch, deliveries);
+            attach.link.send(hello, self.writer());
         }
         let key = self.insert(attach, walk, cursor);
         let is_ended = |revocation| {
@@ -254,8 +254,9 @@ impl Shard {
             view: None,
             watches: Vec::new(),
             pinged_at: 0,
+            chain: Chain::default(),
             is_touched: false,
-            is_behind: false,
+            behind_at: None,
         });
         let key = Key::try_from(key).unwrap_or(Key::MAX);
         let mut open: Vec<Topic> = reader.memberships.open_topics().cloned().collect();

@@ -31,9 +31,7 @@ pub use document::document;
 pub use family::{Family, Labels, Values};
 pub use labels::{CLASSES, DIALECTS, REASONS, ROUTES, TIMED_CLASSES};
 pub use mattermost::MattermostMetrics;
-pub use prometheus::{
-    Gauge, Histogram, IntCounter, IntGauge, TEXT_FORMAT as CONTENT_TYPE, local::LocalHistogram,
-};
+pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge, local::LocalHistogram};
 pub use recorder::{Class, DeliveryRecorder, DialectIndex};
 
 /// Bounds in seconds for what should take milliseconds.
@@ -235,6 +233,9 @@ impl Metrics {
         self.registry.register(Box::new(collector))
     }
 }
+
+/// The media type of the page.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const BUILD_INFO: &str = "hubbub_build_info";
 const BUILD_INFO_HELP: &str = "Always 1; its labels tell the version and the node.";

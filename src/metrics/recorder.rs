@@ -94,11 +94,11 @@ impl DeliveryRecorder {
         }
     }
 
-    /// Adds a delivery that took `seconds` from the accepted publish to the written
-    /// socket. No-ops are not timed.
-    pub fn observe(&mut self, class: Class, seconds: f64) {
+    /// Adds `times` deliveries that took `seconds` from the accepted publish to the
+    /// written socket. No-ops are not timed.
+    pub fn observe(&mut self, class: Class, seconds: f64, times: u64) {
         if let Some(histogram) = self.seconds.get(class.index()) {
-            histogram.observe(seconds);
+            (0..times).for_each(|_| histogram.observe(seconds));
         }
     }
 

@@ -74,9 +74,8 @@ fn a_recorder_moves_the_shared_numbers_only_when_flushed() {
     let room = DialectIndex::of("room").unwrap();
     recorder.count(room, Class::Durable, 3);
     recorder.count(room, Class::Noop, 2);
-    recorder.observe(Class::Durable, 0.002);
-    recorder.observe(Class::Durable, 0.002);
-    recorder.observe(Class::Noop, 9.0);
+    recorder.observe(Class::Durable, 0.002, 2);
+    recorder.observe(Class::Noop, 9.0, 1);
     let delivered = metrics.deliveries_total.with_label_values(&["room", "durable"]);
     assert_eq!(delivered.get(), 0);
 
