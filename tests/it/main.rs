@@ -10,5 +10,7 @@
 
 mod cli;
 mod http;
+mod lifecycle;
+mod support;
 mod tidy;
 mod ws;
