@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod embed;
 mod http;
 mod lifecycle;
 mod support;
