@@ -14,14 +14,15 @@ use crate::{
     clock::Clock,
     config::Config,
     http::{
-        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared, Twins,
+        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicRoutes, PublicSettings,
+        Shared, Twins,
     },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
     log::{AnyLog, MemoryLimits, MemoryLog},
     metrics::Metrics,
     node::{Node, NodeLimits, Parts},
     presence::{AnyPresence, MemoryPresence, Rules},
-    session::{Context, Doorkeeper},
+    session::{Context, Doorkeeper, Handle, Hosted},
     ws::Tls,
 };
 
@@ -37,7 +38,8 @@ pub struct App {
     pub(super) sessions: Sessions,
     pub(super) tasks: Tasks,
     pub(super) tokens: Tokens,
-    pub(super) internal: Internal,
+    /// `None` for an embedded server.
+    pub(super) internal: Option<Internal>,
     pub(super) reloads: Reloads,
     clock: Clock,
     public: SocketAddr,
@@ -69,6 +71,23 @@ impl App {
     ///
     /// Dropping the future stops what was started.
     pub async fn start(config: Config, stop: CancellationToken) -> Result<Self, AppError> {
+        Self::build(config, stop, None).await
+    }
+
+    /// As [`App::start`], for a program's own handler: no dialect, no internal listener.
+    pub(crate) async fn host(
+        config: Config,
+        stop: CancellationToken,
+        hosted: Hosted,
+    ) -> Result<Self, AppError> {
+        Self::build(config, stop, Some(hosted)).await
+    }
+
+    async fn build(
+        config: Config,
+        stop: CancellationToken,
+        hosted: Option<Hosted>,
+    ) -> Result<Self, AppError> {
         let config = Arc::new(config);
         let clock = Clock::system();
         let tls = config.public.tls.as_ref().map(Tls::open).transpose()?;
@@ -94,9 +113,14 @@ impl App {
             tokens.draining.clone(),
             limits_now.clone(),
         );
-        let doorkeeper = Doorkeeper::new(context);
+        let mut doorkeeper = Doorkeeper::new(context);
+        let mut settings = PublicSettings::of(&config);
+        let has_internal = hosted.is_none();
+        if let Some(hosted) = hosted {
+            doorkeeper = doorkeeper.hosting(hosted, limits_now.clone(), tokens.stop.clone());
+            settings.routes = PublicRoutes::EMBEDDED;
+        }
         let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config, limits_now);
-        let settings = PublicSettings::of(&config);
         let mut door = PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper.clone());
         let cookie = door.cookie();
         door = door.with_twins(twins);
@@ -105,7 +129,8 @@ impl App {
         }
         let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
         let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
-        let internal = app.internal(&reloads, &tokens, clock.now_us())?;
+        let internal = || app.internal(&reloads, &tokens, clock.now_us());
+        let internal = has_internal.then(internal).transpose()?;
         let public_address = public.address();
         let shared = app.public(door, &reloads, &sessions);
         let closing = tokens.closing.clone();
@@ -113,10 +138,7 @@ impl App {
             public.serve(shared, closing).await;
             stop.cancelled().await;
         });
-        let jwks = reloads.verifier.jwks();
-        tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
-        let watchdog = Watchdog { node: Arc::clone(&reloads.node), readiness: readiness.clone() };
-        tasks.spawn("watchdog", |stop| watchdog.run(stop));
+        app.keepers(&reloads, &mut tasks);
         readiness.clear("starting");
         Ok(Self {
             config,
@@ -138,10 +160,22 @@ impl App {
         self.public
     }
 
-    /// The address of the internal listener.
+    /// The address of the internal listener; an embedded server has none but the
+    /// public one.
     #[must_use]
     pub fn internal(&self) -> SocketAddr {
-        self.internal.address()
+        self.internal.as_ref().map_or(self.public, Internal::address)
+    }
+
+    /// What reaches the sockets of an embedded server.
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        self.reloads.doorkeeper.handle()
+    }
+
+    /// Every metric.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The node, for those who embed it.
@@ -174,6 +208,15 @@ struct Base<'a> {
 }
 
 impl Base<'_> {
+    /// Starts the tasks that look after what others do.
+    fn keepers(&self, parts: &Reloads, tasks: &mut Tasks) {
+        let jwks = parts.verifier.jwks();
+        tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
+        let watchdog =
+            Watchdog { node: Arc::clone(&parts.node), readiness: self.readiness.clone() };
+        tasks.spawn("watchdog", |stop| watchdog.run(stop));
+    }
+
     fn public(
         &self,
         door: PublicDoor<Doorkeeper>,

@@ -15,6 +15,8 @@ mod healthcheck;
 mod reload;
 mod serve;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 
 use std::{io, net::SocketAddr};

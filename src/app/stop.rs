@@ -55,7 +55,9 @@ pub(super) async fn run(app: App) -> Stopped {
     }
     let App { tasks, internal, .. } = app;
     let drained = tasks.drain(END).await;
-    internal.stop().await;
+    if let Some(internal) = internal {
+        internal.stop().await;
+    }
     tracing::info!(?drained, "stopped");
     if left == 0 && drained == Drained::Clean && !has_failed {
         Stopped::Clean

@@ -66,6 +66,14 @@ pub struct PublicRoutes {
     pub echo: bool,
     /// `demo.enabled`
     pub pages: bool,
+    /// The program's own socket, at the root.
+    pub embedded: bool,
+}
+
+impl PublicRoutes {
+    /// Those of an embedded server.
+    pub const EMBEDDED: Self =
+        Self { mattermost: false, room: false, echo: false, pages: false, embedded: true };
 }
 
 impl PublicSettings {
@@ -83,6 +91,7 @@ impl PublicSettings {
                 room: config.dialects.room.enabled,
                 echo: config.dialects.echo,
                 pages: config.demo,
+                embedded: false,
             },
         }
     }
@@ -171,6 +180,7 @@ impl<H: UpgradeHandler> PublicDoor<H> {
             "/api/v4/system/ping" => routes.mattermost.then_some(Target::Ping),
             "/ws" => socket(routes.room, Route::Room(None)),
             "/echo" => socket(routes.echo, Route::Echo),
+            "" | "/" if routes.embedded => Some(Target::Socket(Route::Embedded)),
             _ if path.starts_with("/api/v4/users/") => {
                 let twin = Twin::of(path.strip_prefix("/api/v4/users/")?)?;
                 let twins = self.twins.as_ref().filter(|_| routes.mattermost);
@@ -308,6 +318,7 @@ fn label(route: &Route) -> &'static str {
         Route::Room(None) => "/ws",
         Route::Room(Some(_)) => "/ws/room/{name}",
         Route::Echo => "/echo",
+        Route::Embedded => "embedded",
     }
 }
 

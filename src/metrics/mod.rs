@@ -24,7 +24,6 @@ mod tests;
 
 use prometheus::{Opts, Registry, TextEncoder, core::Collector};
 
-use crate::model::CloseCode;
 use family::Metric;
 
 pub use document::document;
@@ -210,14 +209,6 @@ impl Metrics {
     /// Counts one refusal.
     pub fn rejected(&self, stage: &str, reason: &str) {
         self.rejections_total.with_label_values(&[stage, reason]).inc();
-    }
-
-    /// Counts one socket that ended with `code`. A peer may send codes of its own.
-    pub fn socket_closed(&self, dialect: &str, code: u16) {
-        let is_known =
-            matches!(code, 1005 | 1006) || CloseCode::ALL.iter().any(|row| row.number == code);
-        let code = if is_known { code.to_string() } else { "other".to_owned() };
-        self.sockets_closed_total.with_label_values(&[dialect, &code]).inc();
     }
 
     /// The page, in the text format of Prometheus ([`CONTENT_TYPE`]).

@@ -144,3 +144,82 @@ impl Question {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Goal: a part that stands still is found after the patience, not before.
+    //! Method: paused time; tasks are aborted while their queues stay.
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        config::Config,
+        lifecycle::{CancellationToken, Tasks},
+        log::{AnyLog, Draft, MemoryLimits, MemoryLog},
+        metrics::Metrics,
+        model::{Body, Id, Topic},
+        node::{NodeLimits, Parts},
+        presence::{AnyPresence, MemoryPresence, Rules},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    fn node(tasks: &mut Tasks) -> (Arc<Node>, AnyLog) {
+        let limits = MemoryLimits {
+            retention_events: 100,
+            retention_bytes: 1 << 20,
+            idempotency_window: Duration::from_secs(60),
+            idempotency_ids: 100,
+            memberships_per_user: 100,
+            session_ttl: Duration::from_secs(60),
+            ended_sessions: 100,
+        };
+        let clock = Clock::system();
+        let log = AnyLog::Memory(Arc::new(MemoryLog::new(limits, clock.clone())));
+        let rules = Rules::new(&Config::for_tests().status);
+        let presence = MemoryPresence::new("n", rules, clock.clone());
+        let parts = Parts {
+            id: Arc::from("n"),
+            log: log.clone(),
+            presence: AnyPresence::Memory(Arc::new(presence)),
+            hubs: (2, 16),
+            limits: NodeLimits {
+                ring_events: 100,
+                ring_bytes: 1 << 20,
+                replay_events: 100,
+                replay_bytes: 1 << 20,
+            },
+            metrics: Metrics::new("n", 2),
+            clock,
+        };
+        (Node::start(parts, tasks), log)
+    }
+
+    fn disconnect() -> Draft {
+        let target = Topic::User(Id::parse("u").unwrap());
+        Draft { body: Body::Disconnect { target, code: 1000, reason: "".into() }, id: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_that_stand_still_are_found_after_the_patience() {
+        let mut tasks = Tasks::new(CancellationToken::new());
+        let (node, log) = node(&mut tasks);
+        let realm = Id::parse("default").unwrap();
+        node.publish_one(&realm, disconnect()).await.unwrap();
+        let mut pulse = Pulse::new(node, PATIENCE);
+        for _ in 0..20 {
+            assert_eq!(pulse.feel().await, []);
+            tokio::time::advance(Duration::from_millis(500)).await;
+        }
+        drop(tasks);
+        tokio::task::yield_now().await;
+        // An aborted tail is forgotten by the log, and carries nothing any more.
+        let appended = log.append(&realm, vec![disconnect()]).await;
+        assert!(appended[0].is_ok());
+        assert_eq!(pulse.feel().await, []);
+        tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
+        assert_eq!(pulse.feel().await, []);
+        tokio::time::advance(Duration::from_millis(501)).await;
+        assert_eq!(pulse.feel().await, [Stuck::Hub, Stuck::Tail]);
+    }
+}

@@ -8,11 +8,13 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     context::Context,
     echo, guest,
+    handler::{Handle, Host, Hosted},
+    hosted,
     knock::{Denial, Knock, Route, Run},
     mattermost,
     room::{self, RoomEntry},
@@ -21,6 +23,7 @@ use crate::{
     clock::random_below,
     config::Limits,
     dialect::room::{SUBPROTOCOL, room_name},
+    lifecycle::CancellationToken,
     limits::{Bucket, Counted, CountedGuard, KeyedBuckets, Rate},
     model::{Identity, RealmId, UserId},
 };
@@ -34,6 +37,7 @@ const PEERS_MAX: usize = 100_000;
 pub struct Doorkeeper {
     context: Arc<Context>,
     limits: Arc<Admission>,
+    host: Option<Arc<Host>>,
 }
 
 /// What is counted over all sockets of the node.
@@ -69,7 +73,26 @@ impl Doorkeeper {
             login_failures: KeyedBuckets::new(failures, PEERS_MAX),
             resumes: KeyedBuckets::new(resumes, PEERS_MAX),
         });
-        Self { context, limits }
+        Self { context, limits, host: None }
+    }
+
+    /// The same, with a handler for the sockets of an embedded server, which
+    /// cancelling `stop` stops.
+    #[must_use]
+    pub fn hosting(
+        self,
+        Hosted(handler): Hosted,
+        limits: watch::Receiver<Arc<Limits>>,
+        stop: CancellationToken,
+    ) -> Self {
+        let handle = Handle::new(Arc::clone(&self.context.node), limits, stop);
+        Self { host: Some(Arc::new(Host { handle, handler })), ..self }
+    }
+
+    /// What reaches the sockets of an embedded server.
+    #[must_use]
+    pub fn handle(&self) -> Option<Handle> {
+        self.host.as_ref().map(|host| host.handle.clone())
     }
 
     /// Takes new limits, for sockets that are open, too.
@@ -103,6 +126,12 @@ impl Doorkeeper {
                 Box::pin(echo::run(context, ticket, stream, leftover))
             }));
         }
+        if let (Route::Embedded, Some(host)) = (&knock.route, &self.host) {
+            let (context, entry) = (Arc::clone(&self.context), (Arc::clone(host), knock.client));
+            return Ok(Box::new(move |stream, leftover| {
+                hosted::run(context, ticket, entry, (stream, leftover))
+            }));
+        }
         let identity = self.identify(&knock).await?;
         if let Some(identity) = &identity
             && !guest::is_guest(identity)
@@ -128,10 +157,12 @@ impl Doorkeeper {
                 }))
             }
             (Route::Room(_), None) => Err(self.deny("auth", "missing")),
-            (Route::Mattermost | Route::Echo, identity) => Ok(Box::new(move |stream, leftover| {
-                let entry = mattermost::Entry { identity, resume, limits };
-                mattermost::run(context, ticket, entry, (stream, leftover))
-            })),
+            (Route::Mattermost | Route::Echo | Route::Embedded, identity) => {
+                Ok(Box::new(move |stream, leftover| {
+                    let entry = mattermost::Entry { identity, resume, limits };
+                    mattermost::run(context, ticket, entry, (stream, leftover))
+                }))
+            }
         }
     }
 

@@ -15,14 +15,18 @@ mod doorkeeper;
 mod echo;
 mod ending;
 mod guest;
+mod handler;
+mod hosted;
 mod knock;
 mod mattermost;
 mod meter;
 mod pace;
 mod room;
+mod shield;
 mod socket;
 mod writers;
 
 pub use context::Context;
 pub use doorkeeper::Doorkeeper;
+pub use handler::{Connection, Handle, Handler, Hosted, Message, SendError};
 pub use knock::{Denial, Knock, Route, Run};

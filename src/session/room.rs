@@ -15,6 +15,7 @@ use super::{
     ending::{self, Client},
     meter::Meter,
     pace::{Pace, Paced},
+    shield::shielded,
     socket::{End, Heard, Socket},
 };
 use crate::{
@@ -70,7 +71,11 @@ async fn serve(mut seated: Box<RoomClient>) {
     let end = loop {
         match seated.client.next().await {
             Heard::End(end) => break end,
-            heard @ (Heard::Text(_) | Heard::Binary(_)) => Box::pin(seated.hear(heard)).await,
+            heard @ (Heard::Text(_) | Heard::Binary(_)) => {
+                if shielded(seated.hear(heard)).await.is_err() {
+                    seated.client.panicked();
+                }
+            }
         }
     };
     Box::pin(seated.leave(end)).await;

@@ -9,7 +9,10 @@
 )]
 
 mod cli;
+mod embed;
 mod http;
+mod lifecycle;
 mod metrics;
+mod support;
 mod tidy;
 mod ws;

@@ -20,6 +20,7 @@ use super::{
     ending::{self, Client},
     meter::Meter,
     pace::{Pace, Paced},
+    shield::shielded,
     socket::{End, Heard, Socket},
 };
 use crate::{
@@ -71,7 +72,11 @@ async fn serve(mut seated: Box<MattermostClient>) {
     let end = loop {
         match seated.client.next().await {
             Heard::End(end) => break end,
-            Heard::Text(text) => Box::pin(seated.hear(text)).await,
+            Heard::Text(text) => {
+                if shielded(seated.hear(text)).await.is_err() {
+                    seated.client.panicked();
+                }
+            }
             Heard::Binary(_) => seated.refuse_binary(),
         }
     };

@@ -1,6 +1,6 @@
 //! A whole node, its page, and clients of its dialects.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{cell::RefCell, net::SocketAddr, sync::Arc, time::Duration};
 
 use hubbub::{
     app::App,
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
 
 use super::page::Page;
-use crate::ws::client::{Client, KEY, frame};
-
-/// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::{
+    support::{PATIENCE, until},
+    ws::client::{Client, KEY, frame},
+};
 
 /// A node that runs until it is dropped, or told to run to its end.
 pub(super) struct Live {
@@ -53,16 +53,15 @@ impl Live {
 
     /// Waits until `name` with `labels` is `value`, and returns that page.
     pub(super) async fn until(&self, name: &str, labels: &[(&str, &str)], value: f64) -> Page {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let last = RefCell::new(None);
+        until(&format!("{name} {labels:?} = {value}"), || async {
             let page = self.page().await;
             let is = page.get(name, labels);
-            if is == value {
-                return page;
-            }
-            assert!(Instant::now() < deadline, "{name} {labels:?} is {is}, not {value}");
-            sleep(Duration::from_millis(20)).await;
-        }
+            last.replace(Some(page));
+            is == value
+        })
+        .await;
+        last.into_inner().unwrap()
     }
 
     /// A token of `user`, who is a member of the channel `town`.
