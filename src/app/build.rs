@@ -85,6 +85,7 @@ impl App {
             Arc::clone(&verifier),
             Arc::clone(&config),
             draining.clone(),
+            sessions.clone(),
         );
         let doorkeeper = Doorkeeper::new(Arc::clone(&context));
         let settings = PublicSettings::of(&config);

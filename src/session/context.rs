@@ -14,7 +14,7 @@ use crate::{
     config::{Config, Limits},
     dialect::json::JsonLimits,
     hub::{LinkContext, OutboxLimits},
-    lifecycle::CancellationToken,
+    lifecycle::{CancellationToken, Sessions},
     node::Node,
 };
 
@@ -29,6 +29,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Cancelled when the node drains: sockets without a user end then.
     pub draining: CancellationToken,
+    /// Owns the tasks of sockets.
+    pub sessions: Sessions,
     pub(super) writers: Writers,
     current: RwLock<Current>,
     epoch: Instant,
@@ -64,12 +66,13 @@ impl Context {
         verifier: Arc<Verifier>,
         config: Arc<Config>,
         draining: CancellationToken,
+        sessions: Sessions,
     ) -> Arc<Self> {
         let epoch = Instant::now();
         let current = Current::new(Arc::new(config.limits.clone()), &node, epoch);
         let current = RwLock::new(current);
         let writers = Writers::new(node.metrics(), node.clock().clone());
-        Arc::new(Self { node, verifier, config, draining, writers, current, epoch })
+        Arc::new(Self { node, verifier, config, draining, sessions, writers, current, epoch })
     }
 
     /// The limits of now.

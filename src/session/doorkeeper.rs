@@ -38,9 +38,9 @@ pub struct Doorkeeper {
 /// What is counted over all sockets of the node.
 #[derive(Debug)]
 pub(super) struct Admission {
-    sockets: Counted<()>,
-    by_address: Counted<IpAddr>,
-    by_user: Counted<(RealmId, UserId)>,
+    sockets: Counted,
+    by_address: Counted,
+    by_user: Counted,
     handshakes: Mutex<Bucket>,
     login_failures: KeyedBuckets<IpAddr>,
     resumes: KeyedBuckets<(RealmId, UserId)>,
@@ -49,9 +49,9 @@ pub(super) struct Admission {
 /// The counts of one socket. Dropping it counts down.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    _socket: CountedGuard<()>,
-    _address: Option<CountedGuard<IpAddr>>,
-    user: Option<CountedGuard<(RealmId, UserId)>>,
+    _socket: CountedGuard,
+    _address: Option<CountedGuard>,
+    user: Option<CountedGuard>,
     address: Option<IpAddr>,
 }
 
@@ -134,12 +134,12 @@ impl Doorkeeper {
         };
         let taken = self.limits.handshakes.lock().take(1.0, rate, Instant::now());
         taken.map_err(|_wait| self.deny("limit", "handshakes"))?;
-        let socket = self.limits.sockets.add((), limits.connections);
+        let socket = self.limits.sockets.add(&(), limits.connections);
         let socket = socket.ok_or_else(|| self.deny("limit", "connections"))?;
         let address = knock.is_limited.then_some(knock.client);
         let by_address = match address {
             Some(client) => {
-                let guard = self.limits.by_address.add(client, limits.connections_per_ip);
+                let guard = self.limits.by_address.add(&client, limits.connections_per_ip);
                 Some(guard.ok_or_else(|| self.deny("limit", "connections_per_ip"))?)
             }
             None => None,
@@ -218,8 +218,8 @@ impl Admission {
     }
 
     /// Counts one more socket of a user; `None` when there are too many.
-    fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard<(RealmId, UserId)>> {
-        self.by_user.add((identity.realm.clone(), identity.user.clone()), max)
+    fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard> {
+        self.by_user.add(&(&identity.realm, &identity.user), max)
     }
 
     /// Waits until the user's bucket of resumes has one: they are not refused.
