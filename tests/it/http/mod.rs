@@ -1,7 +1,7 @@
 //! The doors over real sockets: what is sent raw, and what comes back.
 
 mod api;
-mod client;
+pub(crate) mod client;
 mod handshake;
 mod internal;
 mod raw;
