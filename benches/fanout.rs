@@ -178,7 +178,7 @@ impl Bench {
             for _ in 0..window {
                 self.offset += 1;
                 let record = event(self.offset);
-                self.realm.ring.push(Arc::clone(&record));
+                self.realm.ring.push(&record);
                 let parcel = Parcel { realm_key: 0, realm: Arc::clone(&self.realm), record };
                 self.hub.records.try_send(parcel).unwrap();
             }

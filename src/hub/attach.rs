@@ -20,6 +20,7 @@ use super::{
     index::{Key, Realm},
     link::Link,
     shard::{Shard, session_ended},
+    turn::Chain,
 };
 use crate::model::{Body, CloseCode, Identity, Record, Revocation, Topic};
 
@@ -191,8 +192,7 @@ impl Shard {
             Start::Resume { next, .. } => next == 0,
         };
         if let (true, Some(hello)) = (wants_hello, attach.hello.take()) {
-            let (scratch, deliveries) = self.writer();
-            attach.link.send(hello, scratch, deliveries);
+            attach.link.send(hello, self.writer());
         }
         let key = self.insert(attach, walk, cursor);
         let is_ended = |revocation| {
@@ -249,8 +249,9 @@ impl Shard {
             view: None,
             watches: Vec::new(),
             pinged_at: 0,
+            chain: Chain::default(),
             is_touched: false,
-            is_behind: false,
+            behind_at: None,
         });
         let key = Key::try_from(key).unwrap_or(Key::MAX);
         let mut open: Vec<Topic> = reader.memberships.open_topics().cloned().collect();

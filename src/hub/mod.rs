@@ -22,6 +22,7 @@ mod outbox;
 mod ring;
 mod shard;
 mod timers;
+mod turn;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +35,7 @@ pub use addressed::{Reader, Rule, Verdict};
 pub use attach::{Attach, Attached, ResetCause, Start};
 pub use deliveries::Deliveries;
 pub use index::Realm;
-pub use link::{Duty, Link, LinkContext};
+pub use link::{Duty, Link, LinkContext, Writer};
 pub use outbox::{Outbox, OutboxLimits, Pushed};
 pub use ring::{Ring, RingFill};
 

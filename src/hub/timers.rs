@@ -100,8 +100,7 @@ impl Shard {
             Finding::Ping => {
                 let Some(connection) = self.connections.get(key as usize) else { return };
                 let link = std::sync::Arc::clone(&connection.link);
-                let (scratch, deliveries) = self.writer();
-                link.send(frame::ping(b""), scratch, deliveries);
+                link.send(frame::ping(b""), self.writer());
             }
         }
     }
