@@ -80,6 +80,8 @@ async fn a_body_has_one_reading() {
     ] {
         assert_eq!(put(&server, &alice, body).await.status, 200, "{body}");
     }
+    let past = put(&server, &alice, r#"{"user_id":"me","status":"dnd","dnd_end_time":59}"#).await;
+    assert_ne!(past.json()["status"], json!("dnd"), "it has ended long ago");
     assert_eq!(server.rejected("message", "duplicate_key"), 1);
     assert_eq!(server.rejected("message", "depth"), 1);
 }

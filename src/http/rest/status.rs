@@ -64,8 +64,9 @@ impl Rest {
         let status = Status::parse(fields.text("status")?).filter(|one| *one != Status::Ooo);
         let status = status.ok_or(unknown)?;
         let dnd_ends_at = fields.number("dnd_end_time", DND_END_MAX)?;
-        let dnd_ends_at = dnd_ends_at - dnd_ends_at % MINUTE;
-        let chosen = ManualStatus::new(status, dnd_ends_at);
+        // 0 would mean that it does not end.
+        let whole = (dnd_ends_at - dnd_ends_at % MINUTE).max(dnd_ends_at.min(1));
+        let chosen = ManualStatus::new(status, whole);
         let record = self.node().choose_status(&identity.realm, &identity.user, chosen).await;
         record.map(|record| status_record(&record)).map_err(|error| unavailable(&error))
     }
