@@ -214,6 +214,8 @@ impl<H: UpgradeHandler> PublicDoor<H> {
 }
 
 impl<H: UpgradeHandler> Door for PublicDoor<H> {
+    const IS_CROWD_LIMITED: bool = true;
+
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         if self.settings.dev && !host::is_loopback(request.headers()) {
             self.metrics.rejected("http", "host");
