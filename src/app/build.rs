@@ -12,7 +12,8 @@ use crate::{
     clock::Clock,
     config::{Config, Limits},
     http::{
-        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared, Twins,
+        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Rest,
+        RestParts, Shared,
     },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
     log::{AnyLog, MemoryLimits, MemoryLog},
@@ -87,16 +88,8 @@ impl App {
             draining.clone(),
             sessions.clone(),
         );
-        let doorkeeper = Doorkeeper::new(Arc::clone(&context));
-        let settings = PublicSettings::of(&config);
-        let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config);
-        let mut door =
-            PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper).with_twins(twins);
-        if config.dev {
-            door = door.with_demo_session(&demo_session(&config, &clock));
-        }
         let shared = Shared {
-            door,
+            door: door(&context, &clock),
             name: "public",
             tls: tls.clone(),
             proxies: config.public.trusted_proxies.clone(),
@@ -177,6 +170,18 @@ fn metrics(config: &Config) -> Arc<Metrics> {
     } else {
         Metrics::new(&config.node.id, config.hubs.count)
     }
+}
+
+/// Answers on the public listener.
+fn door(context: &Arc<Context>, clock: &Clock) -> PublicDoor<Doorkeeper> {
+    let doorkeeper = Doorkeeper::new(Arc::clone(context));
+    let rest = Rest::new(RestParts {
+        doorkeeper: doorkeeper.clone(),
+        context: Arc::clone(context),
+        demo: demo_session(&context.config, clock),
+    });
+    let settings = PublicSettings::of(&context.config);
+    PublicDoor::new(settings, Arc::clone(context.node.metrics()), doorkeeper).with_calls(rest)
 }
 
 /// Starts the internal listener, which obeys the keys and limits of `now`.

@@ -28,10 +28,11 @@ use crate::{
 /// Peers whose failed logins, or users whose resumes, are remembered at once.
 const PEERS_MAX: usize = 100_000;
 
-/// Decides about requests to open sockets, and counts who has how many.
-#[derive(Debug)]
+/// Decides about requests to open sockets, and counts who has how many. Cloning
+/// shares the counts.
+#[derive(Debug, Clone)]
 pub struct Doorkeeper {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     limits: Arc<Admission>,
 }
 
@@ -124,7 +125,6 @@ impl Doorkeeper {
     /// Counts the socket, or denies it.
     fn admit(&self, knock: &Knock) -> Result<Ticket, Denial> {
         let limits = self.context.limits();
-        self.limits.obey(&limits);
         if self.context.draining.is_cancelled() {
             return Err(self.deny("handshake", "draining"));
         }
@@ -144,40 +144,56 @@ impl Doorkeeper {
             }
             None => None,
         };
+        self.check_failures(address)?;
+        Ok(Ticket { _socket: socket, _address: by_address, user: None, address })
+    }
+
+    /// Denies an address that has failed too often.
+    pub(super) fn check_failures(&self, address: Option<IpAddr>) -> Result<(), Denial> {
+        self.limits.obey(&self.context.limits());
         if address.is_some_and(|client| !self.limits.login_failures.has_token(&client)) {
             return Err(self.deny("limit", "auth_failures"));
         }
-        Ok(Ticket { _socket: socket, _address: by_address, user: None, address })
+        Ok(())
+    }
+
+    /// Whom `token` proves. A bad one is counted, and costs `address` one failure.
+    pub(super) async fn verify(&self, token: &str, address: Option<IpAddr>) -> Option<Identity> {
+        match self.context.verifier.verify(token).await {
+            Ok(identity) => Some(identity),
+            Err(error) => {
+                self.context.node.metrics().rejected("auth", error.label());
+                if let Some(client) = address {
+                    self.limits.login_failures.take(client, 1.0).ok();
+                }
+                None
+            }
+        }
     }
 
     /// Whom the request proves: a user, a guest, or nobody yet.
     async fn identify(&self, knock: &Knock) -> Result<Option<Arc<Identity>>, Denial> {
+        let address = knock.is_limited.then_some(knock.client);
         let verified = match &knock.token {
-            Some(token) => Some(self.context.verifier.verify(token).await),
+            Some(token) => Some(self.verify(token, address).await),
             None => None,
         };
         let is_room = matches!(knock.route, Route::Room(_));
         match verified {
-            Some(Ok(identity)) => Ok(Some(Arc::new(identity))),
-            Some(Err(error)) => {
-                self.context.node.metrics().rejected("auth", error.label());
-                if knock.is_limited {
-                    self.limits.login_failures.take(knock.client, 1.0).ok();
-                }
-                // Mattermost opens the socket, and lets the client prove itself then.
-                if is_room { Err(self.answer(401, "the token is not valid")) } else { Ok(None) }
-            }
+            Some(Some(identity)) => Ok(Some(Arc::new(identity))),
+            Some(None) if is_room => Err(self.answer(401, "the token is not valid")),
             None if is_room && self.context.config.dialects.room.anonymous => {
                 let guest = guest::identity(knock.guest_name.as_deref());
                 Ok(Some(Arc::new(guest.ok_or_else(|| self.deny("handshake", "query"))?)))
             }
             None if is_room => Err(self.deny("auth", "missing")),
-            None => Ok(None),
+            // Mattermost opens the socket, and lets the client prove itself then.
+            Some(None) | None => Ok(None),
         }
     }
 
     /// Counts a denial and makes its answer.
-    fn deny(&self, stage: &'static str, reason: &'static str) -> Denial {
+    pub(super) fn deny(&self, stage: &'static str, reason: &'static str) -> Denial {
         self.context.node.metrics().rejected(stage, reason);
         match (stage, reason) {
             ("limit", "handshakes" | "connections") => {
@@ -191,7 +207,7 @@ impl Doorkeeper {
     }
 
     #[expect(clippy::unused_self, reason = "reads as the doorkeeper's answer")]
-    fn answer(&self, status: u16, text: &'static str) -> Denial {
+    pub(super) fn answer(&self, status: u16, text: &'static str) -> Denial {
         // Spread over some seconds, so that those who were denied do not come back at once.
         let wait = Duration::from_millis(1_000 + random_below(9_000));
         Denial { status, text, retry_after: matches!(status, 429 | 503).then_some(wait) }

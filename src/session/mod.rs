@@ -10,6 +10,7 @@
 //!
 //! Not here: HTTP (`http`), frames (`ws`), shapes (`dialect`), delivery (`hub`).
 
+mod caller;
 mod context;
 mod doorkeeper;
 mod echo;
@@ -23,6 +24,7 @@ mod room;
 mod socket;
 mod writers;
 
+pub use caller::{Caller, Credentials};
 pub use context::Context;
 pub use doorkeeper::Doorkeeper;
 pub use knock::{Denial, Knock, Route, Run};

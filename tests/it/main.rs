@@ -10,5 +10,6 @@
 
 mod cli;
 mod http;
+mod rest;
 mod tidy;
 mod ws;
