@@ -31,19 +31,20 @@ stop_server() {
     wait "$pid" 2>/dev/null || true
 }
 
-# start_server BINARY [ARGUMENT…]: a development server on free ports. Sets
-# SERVER_PID, SERVER_LOG, PUBLIC and INTERNAL (addresses as host:port), ALICE and BOB (tokens).
+# start_server BINARY [ARGUMENT…]: a server on free ports; with `--dev` among the
+# arguments a development server. Sets SERVER_PID, SERVER_LOG, PUBLIC and INTERNAL
+# (addresses as host:port).
 start_server() {
     local binary=$1
     shift
     [ -x "$binary" ] || die "$binary is not built"
     SERVER_LOG=$(mktemp "${TMPDIR:-/tmp}/hubbub-server.XXXXXX")
-    "$binary" serve --dev --listen 127.0.0.1:0 --internal-listen 127.0.0.1:0 \
+    "$binary" serve --listen 127.0.0.1:0 --internal-listen 127.0.0.1:0 \
         --set shutdown.drain=1s "$@" >"$SERVER_LOG" 2>"$SERVER_LOG.err" &
     SERVER_PID=$!
     trap stop_server EXIT
     local tries=0
-    until grep -q '^token bob ' "$SERVER_LOG"; do
+    until grep -q '^internal ' "$SERVER_LOG"; do
         if ! kill -0 "$SERVER_PID" 2>/dev/null || [ $tries -ge 300 ]; then
             tail -n 20 "$SERVER_LOG" "$SERVER_LOG.err" >&2
             die "the server did not start"
@@ -53,8 +54,6 @@ start_server() {
     done
     PUBLIC=$(sed -n 's|^public  *http://||p' "$SERVER_LOG")
     INTERNAL=$(sed -n 's|^internal  *http://||p' "$SERVER_LOG")
-    ALICE=$(sed -n 's|^token alice ||p' "$SERVER_LOG")
-    BOB=$(sed -n 's|^token bob ||p' "$SERVER_LOG")
 }
 
 # install_once FOLDER LIST COMMAND…: runs the command, which makes FOLDER, when LIST

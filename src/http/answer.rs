@@ -1,7 +1,6 @@
 //! What a door answers.
 //!
-//! Invariants: an answer names its route from the closed set of the metrics; no
-//! answer repeats what the peer sent.
+//! Invariants: an answer names its route from the closed set of the metrics.
 
 use std::time::Duration;
 

@@ -3,7 +3,8 @@
 //! Invariants:
 //! - from accept to the first complete head at most `limits.head_timeout` passes,
 //!   TLS included, whatever the peer sends or does not send;
-//! - between two requests, and for what is left of an answer, the same time;
+//! - between two requests, and for what is left of an answer, the same time; for a
+//!   body and what is done with it, `limits.message_timeout`;
 //! - after a 101 nothing of hyper stays in memory;
 //! - what was refused is told why before its connection is closed.
 //!
@@ -46,10 +47,13 @@ use super::{
     listener::Shared,
     peer::{self, Peer},
 };
-use crate::{lifecycle::CancellationToken, metrics::Metrics, session::Run, ws::Stream};
+use crate::{
+    lifecycle::CancellationToken,
+    metrics::{Counter, Metrics},
+    session::Run,
+    ws::Stream,
+};
 
-/// Longest time from a complete head to the end of its answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest time that a closed connection is read, so that the peer can read why.
 const LINGER: Duration = Duration::from_millis(500);
 /// Most bytes that are read from a closed connection.
@@ -57,6 +61,9 @@ const LINGER_BYTES: u64 = 1024 * 1024;
 
 /// What answers the requests of one listener.
 pub trait Door: Send + Sync + 'static {
+    /// True when one address may hold only so many connections.
+    const IS_CROWD_LIMITED: bool;
+
     /// Answers one request of `peer`.
     ///
     /// # Cancel safety
@@ -126,8 +133,25 @@ pub(super) async fn serve<D: Door>(
     let progress = Progress::new(deadline);
     let (stream, rest, run) = talk(&shared, stream, peer, &progress, stop).await;
     match run {
-        Some(run) => shared.sessions.spawn(run(stream, rest)),
+        Some(run) => {
+            let panics = CountPanic(shared.metrics.session_panics_total.clone());
+            shared.sessions.spawn(async move {
+                let _counts = panics;
+                run(stream, rest).await;
+            });
+        }
         None => close(stream).await,
+    }
+}
+
+/// Counts the panic that ends a session.
+struct CountPanic(Counter);
+
+impl Drop for CountPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.inc();
+        }
     }
 }
 
@@ -272,7 +296,7 @@ impl<D: Door> Service<Request<Incoming>> for Adapter<D> {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.progress.set(true, REQUEST_TIMEOUT);
+        self.progress.set(true, self.shared.limits.borrow().message_timeout);
         let (shared, progress) = (Arc::clone(&self.shared), Arc::clone(&self.progress));
         let (peer, upgrade) = (self.peer, Arc::clone(&self.upgrade));
         Box::pin(async move {

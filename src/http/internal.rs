@@ -188,6 +188,9 @@ impl InternalDoor {
 }
 
 impl Door for InternalDoor {
+    // A backend calls from one address, with as many connections as it needs.
+    const IS_CROWD_LIMITED: bool = false;
+
     async fn answer(&self, request: hyper::Request<Incoming>, _peer: Peer) -> Answer {
         if let Some(refusal) = self.refusal(&request) {
             return Answer::new(OTHER, refusal);

@@ -3,7 +3,8 @@
 //! Invariants: a port is bound before anything is served, so that its number is
 //! known and a taken port is an error at the start; the loop never spins, whatever
 //! accepting returns; one address holds at most `limits.connections_per_ip`
-//! connections that are not upgraded, trusted proxies excepted.
+//! connections of the public listener that are not upgraded, trusted proxies
+//! excepted.
 //!
 //! Not here: what happens on a connection (`connection`).
 
@@ -132,7 +133,7 @@ fn admit<D: Door>(
 ) {
     let most = shared.limits.borrow().connections_per_ip;
     let address = peer.ip().to_canonical();
-    let place = if most == 0 || peer::is_trusted(address, &shared.proxies) {
+    let place = if !D::IS_CROWD_LIMITED || most == 0 || peer::is_trusted(address, &shared.proxies) {
         Some(None)
     } else {
         crowd.enter(address, most).map(Some)
@@ -141,6 +142,9 @@ fn admit<D: Door>(
         shared.metrics.rejected("limit", "connections_per_ip");
         return shared.sessions.spawn(turn_away(socket, shared.tls.is_some()));
     };
+    // Everything is written in whole answers or whole turns of a hub: waiting for more
+    // would only make it late. A peer that is gone already can't mind.
+    socket.set_nodelay(true).ok();
     let guard = Open::new(open);
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     let sessions = shared.sessions.clone();

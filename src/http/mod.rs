@@ -7,7 +7,7 @@
 //! Invariants:
 //! - no internal route exists on the public listener;
 //! - the internal listener has its own thread: it answers when the node is stuck;
-//! - an answer never repeats what a peer sent.
+//! - of what a peer sent, an answer repeats at most the name of a field.
 //!
 //! Not here: frames and the WebSocket handshake (`ws`), connected clients (`session`).
 
@@ -33,5 +33,5 @@ pub use internal::{Internal, InternalParts};
 pub use listener::{Listener, Shared};
 pub use peer::Peer;
 pub use public::{CookieName, PublicDoor, PublicRoutes, PublicSettings};
-pub use rest::{DemoSession, DemoUser, Twins};
+pub use rest::{DemoSession, Rest, RestParts};
 pub use upgrade::UpgradeHandler;

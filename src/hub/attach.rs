@@ -16,10 +16,11 @@ use tokio::sync::oneshot;
 
 use super::{
     addressed::{Reader, Verdict},
-    connection::{Connection, Token},
+    connection::Connection,
     index::{Key, Realm},
     link::Link,
     shard::{Shard, session_ended},
+    turn::Chain,
 };
 use crate::model::{Body, CloseCode, Identity, Record, Revocation, Topic};
 
@@ -191,8 +192,7 @@ impl Shard {
             Start::Resume { next, .. } => next == 0,
         };
         if let (true, Some(hello)) = (wants_hello, attach.hello.take()) {
-            let (scratch, deliveries) = self.writer();
-            attach.link.send(hello, scratch, deliveries);
+            attach.link.send(hello, self.writer());
         }
         let key = self.insert(attach, walk, cursor);
         let is_ended = |revocation| {
@@ -231,26 +231,21 @@ impl Shard {
                 |topic| if let Topic::Status(user) = topic { Some(user.clone()) } else { None },
             )
             .collect();
-        let identity = &attach.identity;
         let key = self.connections.insert(Connection {
             id: reader.connection,
             realm: attach.realm_key,
-            user: reader.user.clone(),
+            identity: Arc::clone(&attach.identity),
             scope: reader.scope.clone(),
             link: Arc::clone(&attach.link),
             seq,
             cursor,
-            token: Box::new(Token {
-                session: identity.session.clone(),
-                issued_at: identity.issued_at,
-                expires_at: identity.expires_at,
-                opened_at_ms: self.clock.now_ms(),
-            }),
             view: None,
             watches: Vec::new(),
             pinged_at: 0,
+            opened_at_ms: self.clock.now_ms(),
+            chain: Chain::default(),
             is_touched: false,
-            is_behind: false,
+            behind_at: None,
         });
         let key = Key::try_from(key).unwrap_or(Key::MAX);
         let mut open: Vec<Topic> = reader.memberships.open_topics().cloned().collect();

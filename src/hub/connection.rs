@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use super::{link::Link, outbox::Pushed};
+use super::{
+    link::{Link, Writer},
+    turn::{Chain, Turn},
+};
 use crate::{
     metrics::Metrics,
-    model::{
-        Body, ConnectionId, Record, Revocation, Revocations, Scope, SessionId, UnixSeconds, UserId,
-        View,
-    },
+    model::{Body, ConnectionId, Identity, Record, Revocation, Revocations, Scope, UserId, View},
 };
 
 /// A connection that has a socket on this node.
@@ -19,53 +19,73 @@ use crate::{
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) realm: usize,
-    pub(super) user: UserId,
+    /// What its token proved. Shared with the session.
+    pub(super) identity: Arc<Identity>,
     pub(super) scope: Scope,
     pub(super) link: Arc<Link>,
     /// The number that the next event gets.
     pub(super) seq: u64,
     /// Offset up to which this connection has been served.
     pub(super) cursor: u64,
-    pub(super) token: Box<Token>,
     pub(super) view: Option<Box<View>>,
     pub(super) watches: Vec<UserId>,
     /// When the last unanswered ping was sent, in ticks; 0 when none is.
     pub(super) pinged_at: u32,
-    pub(super) is_touched: bool,
-    /// True when the hub's last record did not fit into the outbox.
-    pub(super) is_behind: bool,
-}
-
-/// What of a token matters while its socket is open.
-#[derive(Debug)]
-pub(super) struct Token {
-    pub(super) session: Option<SessionId>,
-    pub(super) issued_at: Option<UnixSeconds>,
-    pub(super) expires_at: UnixSeconds,
+    /// When this socket began, in milliseconds since 1970.
     pub(super) opened_at_ms: u64,
+    /// What this turn has for it; `seq` and `cursor` count it already.
+    pub(super) chain: Chain,
+    pub(super) is_touched: bool,
+    /// Where it stands when a record did not fit into its outbox: its place in the
+    /// log is before that record.
+    pub(super) behind_at: Option<u64>,
 }
 
 impl Connection {
-    /// Sends `record`, or its number alone when its body is withheld.
-    ///
-    /// Returns false when the outbox is full: the socket has to go.
-    pub(super) fn send(&mut self, record: &Arc<Record>, metrics: &Metrics) -> bool {
-        let pushed = if self.withholds(record) {
+    /// Whose it is.
+    pub(super) fn user(&self) -> &UserId {
+        &self.identity.user
+    }
+
+    /// Notes `record` for this turn.
+    pub(super) fn take(&mut self, record: &Record, turn: &mut Turn, metrics: &Metrics) {
+        let is_withheld = self.withholds(record);
+        if is_withheld {
             metrics.bodies_withheld_total.with_label_values(&["scope"]).inc();
-            self.link.push_noop(self.seq)
-        } else {
-            let pushed = self.link.push_event(record, self.seq);
-            if pushed == Pushed::Withheld {
-                metrics.bodies_withheld_total.with_label_values(&["pressure"]).inc();
-            }
-            pushed
-        };
-        if pushed == Pushed::Full {
-            return false;
         }
+        turn.add(&mut self.chain, is_withheld);
         self.seq += 1;
         self.cursor = record.position.offset;
-        true
+    }
+
+    /// Hands what this turn has for it to its link, written at once where possible.
+    ///
+    /// Returns false when the outbox is full: the socket has to go.
+    pub(super) fn settle(&mut self, turn: &Turn, writer: &mut Writer, metrics: &Metrics) -> bool {
+        let chain = std::mem::take(&mut self.chain);
+        if chain.is_empty() {
+            self.link.flush(writer);
+            return true;
+        }
+        let steps = turn.steps(chain);
+        let count = u64::try_from(turn.steps(chain).count()).unwrap_or(0);
+        let first = self.seq - count;
+        let has_bodies =
+            self.view.is_none() || turn.steps(chain).any(|(_, is_withheld)| !is_withheld);
+        let settled = self.link.write_turn(first, steps, has_bodies, writer);
+        if settled.withheld > 0 {
+            let withheld = metrics.bodies_withheld_total.with_label_values(&["pressure"]);
+            withheld.inc_by(settled.withheld);
+        }
+        if settled.taken == count {
+            return true;
+        }
+        // What did not fit is not counted: a resume begins with it.
+        let refused = usize::try_from(settled.taken).unwrap_or(usize::MAX);
+        self.seq = first + settled.taken;
+        let refused = turn.steps(chain).nth(refused);
+        self.behind_at = refused.map(|(record, _)| record.position.offset.saturating_sub(1));
+        false
     }
 
     /// True for the events that nobody who looks elsewhere needs.
@@ -77,7 +97,7 @@ impl Connection {
 
     /// True when `revocation` ends this connection's token.
     pub(super) fn is_ended_by(&self, revocation: &Revocation) -> bool {
-        let session = self.token.session.as_ref();
-        Revocations::of(revocation, &self.user, session).ends_token(self.token.issued_at, session)
+        let Identity { user, session, .. } = &*self.identity;
+        Revocations::of(revocation, user, session.as_ref()).ends(&self.identity)
     }
 }

@@ -26,7 +26,7 @@ use tokio::{io::Interest, net::TcpStream, time::Instant};
 use super::{
     bounds::{LinkContext, ticks},
     deliveries::Deliveries,
-    outbox::{Outbox, Pushed},
+    outbox::{Outbox, Pushed, WRITE_BYTES, put_event},
 };
 use crate::{
     metrics::DialectIndex,
@@ -63,6 +63,24 @@ struct State {
     reported: (usize, usize),
     /// Where the hub left the connection: its next `seq`, and its offset.
     left_at: Option<(u64, u64)>,
+}
+
+/// What a write needs beside the link: a buffer, and where deliveries are counted.
+#[derive(Debug)]
+pub struct Writer {
+    /// Bytes of one write.
+    pub scratch: Vec<u8>,
+    /// What was delivered.
+    pub deliveries: Deliveries,
+}
+
+/// What became of the events of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// How many were written or wait, from the first one on.
+    pub(super) taken: u64,
+    /// Bodies that were withheld because too much waits.
+    pub(super) withheld: u64,
 }
 
 /// What the task of a link has to do.
@@ -126,10 +144,10 @@ impl Link {
     /// Queues a complete frame without a number, and writes what waits.
     ///
     /// A frame that does not fit closes the link as a slow reader.
-    pub fn send(&self, frame: Bytes, scratch: &mut Vec<u8>, deliveries: &mut Deliveries) {
+    pub fn send(&self, frame: Bytes, writer: &mut Writer) {
         let fits = self.state.lock().outbox.push_frame(frame, self.context.outbox());
         if fits {
-            self.flush(scratch, deliveries);
+            self.flush(writer);
         } else {
             self.abandon(CloseCode::SlowReader, "the client does not read fast enough");
         }
@@ -172,52 +190,107 @@ impl Link {
     }
 
     /// Writes what waits, as far as the socket takes it without blocking.
-    pub fn flush(&self, scratch: &mut Vec<u8>, deliveries: &mut Deliveries) {
+    pub fn flush(&self, writer: &mut Writer) {
         let mut state = self.state.lock();
         if !state.is_blocked && !state.is_broken && state.outbox.is_due() {
             match &self.socket {
-                Some(socket) => self.write_out(&mut state, socket, scratch, deliveries),
+                Some(socket) => self.write_out(&mut state, socket, writer),
                 None => state.wake(),
             }
         }
         self.report(&mut state);
     }
 
-    fn write_out(
+    /// Takes the events of a turn, numbered from `seq` on: written at once when
+    /// nothing waits before them, else queued.
+    pub(super) fn write_turn<'a>(
         &self,
-        state: &mut State,
-        socket: &TcpStream,
-        scratch: &mut Vec<u8>,
-        deliveries: &mut Deliveries,
-    ) {
-        deliveries.of(self.dialect);
-        while !state.outbox.is_empty() {
-            state.outbox.encode(self.encoding, scratch, deliveries);
-            let written = socket.try_io(Interest::WRITABLE, || {
-                send(socket, scratch.as_slice(), SendFlags::NOSIGNAL).map_err(io::Error::from)
-            });
-            let taken = match written {
-                Ok(taken) => taken,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(_error) => {
-                    state.is_broken = true;
-                    state.wake();
-                    return;
+        mut seq: u64,
+        steps: impl Iterator<Item = (&'a Arc<Record>, bool)>,
+        has_bodies: bool,
+        writer: &mut Writer,
+    ) -> Settled {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let mut settled = Settled { taken: 0, withheld: 0 };
+        // Numbers alone are in no hurry: they wait in the outbox for company.
+        let mut is_direct = has_bodies && state.is_free();
+        writer.deliveries.of(self.dialect);
+        writer.scratch.clear();
+        for (record, is_withheld) in steps {
+            if let (true, Some(socket)) = (is_direct, &self.socket) {
+                put_event(self.encoding, (record, is_withheld), seq, writer);
+                if writer.scratch.len() >= WRITE_BYTES {
+                    is_direct = self.write(state, socket, &writer.scratch);
+                    writer.scratch.clear();
                 }
-            };
-            let unsent = scratch.get(taken..).unwrap_or_default();
-            if unsent.is_empty() {
-                state.waiting_since = 0;
-                continue;
+            } else {
+                let pushed = if is_withheld {
+                    state.outbox.push_noop(seq, self.encoding, self.context.outbox())
+                } else {
+                    state.outbox.push_event(record, seq, self.encoding, self.context.outbox())
+                };
+                match pushed {
+                    Pushed::Queued => {}
+                    Pushed::Withheld => settled.withheld += u64::from(!is_withheld),
+                    Pushed::Full => break,
+                }
             }
-            state.outbox.keep(unsent);
-            if taken > 0 || state.waiting_since == 0 {
-                state.waiting_since = self.context.ticks().max(1);
-            }
-            state.is_blocked = true;
-            state.wake();
-            return;
+            seq += 1;
+            settled.taken += 1;
         }
+        match &self.socket {
+            Some(socket) if is_direct && !writer.scratch.is_empty() => {
+                self.write(state, socket, &writer.scratch);
+            }
+            Some(socket) if !state.is_blocked && state.outbox.is_due() => {
+                self.write_out(state, socket, writer);
+            }
+            Some(_) => {}
+            None => state.wake(),
+        }
+        self.report(state);
+        settled
+    }
+
+    /// Writes all that waits.
+    fn write_out(&self, state: &mut State, socket: &TcpStream, writer: &mut Writer) {
+        writer.deliveries.of(self.dialect);
+        while !state.outbox.is_empty() {
+            state.outbox.encode(self.encoding, &mut writer.scratch, &mut writer.deliveries);
+            if !self.write(state, socket, &writer.scratch) {
+                return;
+            }
+        }
+    }
+
+    /// Gives `bytes` to the socket; what it does not take waits. False when some do, or
+    /// when the socket failed.
+    fn write(&self, state: &mut State, socket: &TcpStream, bytes: &[u8]) -> bool {
+        let written = socket.try_io(Interest::WRITABLE, || {
+            send(socket, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from)
+        });
+        let taken = match written {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_error) => {
+                state.is_broken = true;
+                state.wake();
+                return false;
+            }
+        };
+        let unsent = bytes.get(taken..).unwrap_or_default();
+        if unsent.is_empty() {
+            state.waiting_since = 0;
+            return true;
+        }
+        state.outbox.keep(unsent);
+        if taken > 0 || state.waiting_since == 0 {
+            state.waiting_since = self.context.ticks().max(1);
+        }
+        state.is_blocked = true;
+        state.wake();
+        false
     }
 
     /// Moves the difference since the last report into the sums over all outboxes.
@@ -234,12 +307,7 @@ impl Link {
     /// Waits for something to do beside reading, and writes when the socket can.
     ///
     /// Registers the task of `ctx`, which must be the one that reads the socket.
-    pub fn poll_duty(
-        &self,
-        ctx: &mut Context<'_>,
-        scratch: &mut Vec<u8>,
-        deliveries: &mut Deliveries,
-    ) -> Poll<Duty> {
+    pub fn poll_duty(&self, ctx: &mut Context<'_>, writer: &mut Writer) -> Poll<Duty> {
         loop {
             let mut state = self.state.lock();
             if state.is_broken {
@@ -262,7 +330,7 @@ impl Link {
                 Poll::Ready(Ok(())) => {
                     state.is_blocked = false;
                     drop(state);
-                    self.flush(scratch, deliveries);
+                    self.flush(writer);
                 }
                 Poll::Ready(Err(_error)) => return Poll::Ready(Duty::Broken),
             }
@@ -271,14 +339,9 @@ impl Link {
 
     /// Writes what waits, the close frame included, as the socket takes it. Ready when
     /// all has left or the socket failed. For plain sockets.
-    pub fn poll_drained(
-        &self,
-        ctx: &mut Context<'_>,
-        scratch: &mut Vec<u8>,
-        deliveries: &mut Deliveries,
-    ) -> Poll<()> {
+    pub fn poll_drained(&self, ctx: &mut Context<'_>, writer: &mut Writer) -> Poll<()> {
         loop {
-            self.flush(scratch, deliveries);
+            self.flush(writer);
             let mut state = self.state.lock();
             let Some(socket) = &self.socket else { return Poll::Ready(()) };
             if state.is_broken || state.outbox.is_empty() {
@@ -293,10 +356,10 @@ impl Link {
     }
 
     /// Moves what waits into `scratch`, for a task that writes it to a TLS stream.
-    pub fn take(&self, scratch: &mut Vec<u8>, deliveries: &mut Deliveries) {
+    pub fn take(&self, bytes: &mut Vec<u8>, deliveries: &mut Deliveries) {
         let mut state = self.state.lock();
         deliveries.of(self.dialect);
-        state.outbox.encode(self.encoding, scratch, deliveries);
+        state.outbox.encode(self.encoding, bytes, deliveries);
         state.waiting_since = if state.outbox.is_empty() { 0 } else { self.context.ticks().max(1) };
         self.report(&mut state);
     }
@@ -375,6 +438,11 @@ impl Link {
 }
 
 impl State {
+    /// True when what is written now goes out before anything else.
+    fn is_free(&self) -> bool {
+        !self.is_blocked && !self.is_broken && self.closed_with.is_none() && self.outbox.is_empty()
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();

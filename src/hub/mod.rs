@@ -23,6 +23,7 @@ mod outbox;
 mod ring;
 mod shard;
 mod timers;
+mod turn;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +37,7 @@ pub use attach::{Attach, Attached, ResetCause, Start};
 pub use bounds::{LinkContext, LinkLimits};
 pub use deliveries::Deliveries;
 pub use index::Realm;
-pub use link::{Duty, Link};
+pub use link::{Duty, Link, Writer};
 pub use outbox::{Outbox, OutboxLimits, Pushed};
 pub use ring::{Ring, RingFill};
 

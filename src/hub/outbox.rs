@@ -15,15 +15,15 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 
-use super::deliveries::Deliveries;
+use super::{deliveries::Deliveries, link::Writer};
 use crate::{
     metrics::Class,
-    model::{Body, Encoding, Record, Tail},
+    model::{Body, Encoding, Record, Rendering, Tail},
     ws::frame::{Opcode, put_head},
 };
 
 /// Bytes of one write, at most, unless a single frame is longer.
-const WRITE_BYTES: usize = 64 * 1024;
+pub(super) const WRITE_BYTES: usize = 64 * 1024;
 
 /// Withheld events that may wait for company before they are written anyway.
 const LAZY_NOOPS_MAX: usize = 64;
@@ -219,8 +219,7 @@ impl Outbox {
                     let shared = encoding.shared(&record);
                     self.bytes =
                         self.bytes.saturating_sub(shared.payload.len() + FRAME_OVERHEAD_BYTES);
-                    let opcode = if shared.binary { Opcode::Binary } else { Opcode::Text };
-                    put_frame(scratch, opcode, &shared.payload, encoding.tail, seq);
+                    put_rendering(scratch, shared, encoding.tail, seq);
                     deliveries.count(class(&record), record.accepted_at_us);
                 }
                 Item::Noop { seq } => {
@@ -273,6 +272,28 @@ fn is_ephemeral(record: &Record) -> bool {
 
 fn class(record: &Record) -> Class {
     if is_ephemeral(record) { Class::Ephemeral } else { Class::Durable }
+}
+
+/// Appends the frame of an event, or of its number alone, and counts it.
+pub(super) fn put_event(
+    encoding: &Encoding,
+    (record, is_withheld): (&Arc<Record>, bool),
+    seq: u64,
+    writer: &mut Writer,
+) {
+    let Writer { scratch, deliveries } = writer;
+    if !is_withheld {
+        put_rendering(scratch, encoding.shared(record), encoding.tail, seq);
+        deliveries.count(class(record), record.accepted_at_us);
+    } else if encoding.tail == Tail::Seq {
+        put_frame(scratch, Opcode::Text, encoding.noop, encoding.tail, seq);
+        deliveries.count(Class::Noop, 0);
+    }
+}
+
+fn put_rendering(out: &mut Vec<u8>, shared: &Rendering, tail: Tail, seq: u64) {
+    let opcode = if shared.binary { Opcode::Binary } else { Opcode::Text };
+    put_frame(out, opcode, &shared.payload, tail, seq);
 }
 
 /// Appends one whole frame to `out`.

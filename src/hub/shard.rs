@@ -16,7 +16,8 @@ use super::{
     connection::Connection,
     deliveries::Deliveries,
     index::{Key, Realm, RealmIndex},
-    link::Link,
+    link::{Link, Writer},
+    turn::Turn,
 };
 use crate::{
     clock::Clock,
@@ -37,10 +38,8 @@ pub(super) struct Shard {
     pub(super) clock: Clock,
     /// Connections with something to write in this turn.
     touched: Vec<Key>,
-    /// Connections that have to go after this record.
-    doomed: Vec<Key>,
-    scratch: Vec<u8>,
-    deliveries: Deliveries,
+    turn: Turn,
+    writer: Writer,
 }
 
 impl Shard {
@@ -50,11 +49,13 @@ impl Shard {
             realms: Vec::new(),
             metrics: Arc::clone(metrics),
             hub_metrics: metrics.hub(hub),
-            deliveries: Deliveries::new(metrics, clock.clone()),
+            writer: Writer {
+                scratch: Vec::new(),
+                deliveries: Deliveries::new(metrics, clock.clone()),
+            },
             clock,
             touched: Vec::new(),
-            doomed: Vec::new(),
-            scratch: Vec::new(),
+            turn: Turn::default(),
         }
     }
 
@@ -109,10 +110,11 @@ impl Shard {
 
     fn deliver(&mut self, realm: usize, record: &Arc<Record>, event: &Event) {
         let Some(Some(index)) = self.realms.get(realm) else { return };
+        self.turn.begin(record);
         let mut out = Delivery {
             connections: &mut self.connections,
             touched: &mut self.touched,
-            doomed: &mut self.doomed,
+            turn: &mut self.turn,
             metrics: &self.metrics,
             record,
             event,
@@ -132,22 +134,6 @@ impl Shard {
                     out.send_all(keys.iter().copied());
                 }
             }
-        }
-        self.evict();
-    }
-
-    /// Removes the connections whose outbox was full.
-    fn evict(&mut self) {
-        while let Some(key) = self.doomed.pop() {
-            if let Some(connection) = self.connections.get(key as usize) {
-                let dialect = connection.link.encoding().name;
-                self.metrics.slow_consumers_total.with_label_values(&[dialect]).inc();
-            }
-            // The record that did not fit is not counted: a resume begins with it.
-            if let Some(connection) = self.connections.get_mut(key as usize) {
-                connection.is_behind = true;
-            }
-            self.dismiss(key, slow_reader);
         }
     }
 
@@ -205,11 +191,14 @@ impl Shard {
 
     /// Takes a connection out of the index. Its place in the log stays on its link.
     pub(super) fn forget(&mut self, key: Key) -> Option<Arc<Link>> {
-        let connection = self.connections.try_remove(key as usize)?;
+        let mut connection = self.connections.try_remove(key as usize)?;
+        // What this turn has for it goes out before whatever ends it.
+        connection.settle(&self.turn, &mut self.writer, &self.metrics);
         if let Some(Some(index)) = self.realms.get_mut(connection.realm) {
-            let served_up_to = index.seen - u64::from(connection.is_behind);
-            connection.link.leave_at(connection.seq, connection.cursor.max(served_up_to));
-            let who = (&connection.user, &connection.scope);
+            let served_up_to = connection.cursor.max(index.seen);
+            let cursor = connection.behind_at.unwrap_or(served_up_to);
+            connection.link.leave_at(connection.seq, cursor);
+            let who = (connection.user(), &connection.scope);
             index.remove(key, connection.id, who, &connection.watches);
         }
         self.hub_metrics.connections.dec();
@@ -226,20 +215,26 @@ impl Shard {
         }
     }
 
-    /// Writes every touched outbox once, and counts.
+    /// Writes to every touched connection once, and ends the turn.
     pub(super) fn flush(&mut self) {
-        for key in self.touched.drain(..) {
-            if let Some(connection) = self.connections.get_mut(key as usize) {
-                connection.is_touched = false;
-                connection.link.flush(&mut self.scratch, &mut self.deliveries);
+        let mut touched = std::mem::take(&mut self.touched);
+        for key in touched.drain(..) {
+            let Some(connection) = self.connections.get_mut(key as usize) else { continue };
+            connection.is_touched = false;
+            if !connection.settle(&self.turn, &mut self.writer, &self.metrics) {
+                let dialect = connection.link.encoding().name;
+                self.metrics.slow_consumers_total.with_label_values(&[dialect]).inc();
+                self.dismiss(key, slow_reader);
             }
         }
-        self.deliveries.flush();
+        self.touched = touched;
+        self.turn.clear();
+        self.writer.deliveries.flush();
     }
 
-    /// The buffers for writing one link outside of a turn.
-    pub(super) fn writer(&mut self) -> (&mut Vec<u8>, &mut Deliveries) {
-        (&mut self.scratch, &mut self.deliveries)
+    /// For writing one link outside of a turn.
+    pub(super) fn writer(&mut self) -> &mut Writer {
+        &mut self.writer
     }
 }
 
@@ -260,7 +255,7 @@ pub(super) fn session_ended(link: &Link) {
 struct Delivery<'a> {
     connections: &'a mut Slab<Connection>,
     touched: &'a mut Vec<Key>,
-    doomed: &'a mut Vec<Key>,
+    turn: &'a mut Turn,
     metrics: &'a Metrics,
     record: &'a Arc<Record>,
     event: &'a Event,
@@ -285,7 +280,7 @@ impl Delivery<'_> {
     /// Those that are not of `user`, who were served already.
     fn send_others(&mut self, keys: impl Iterator<Item = Key>, user: &UserId) {
         for key in keys {
-            if self.connections.get(key as usize).is_some_and(|one| one.user != *user) {
+            if self.connections.get(key as usize).is_some_and(|one| one.user() != user) {
                 self.send(key);
             }
         }
@@ -298,12 +293,11 @@ impl Delivery<'_> {
         }
         let has_omissions =
             !self.event.omit_users.is_empty() || self.event.omit_connection.is_some();
-        if has_omissions && omission(self.event, connection.id, &connection.user).is_some() {
+        if has_omissions && omission(self.event, connection.id, connection.user()).is_some() {
             return;
         }
-        if !connection.send(self.record, self.metrics) {
-            self.doomed.push(key);
-        } else if !connection.is_touched {
+        connection.take(self.record, self.turn, self.metrics);
+        if !connection.is_touched {
             connection.is_touched = true;
             self.touched.push(key);
         }

@@ -57,7 +57,7 @@ impl Shard {
                 connection.pinged_at = 0;
             }
             let key = Key::try_from(key).unwrap_or(Key::MAX);
-            let finding = if connection.token.expires_at <= now_s {
+            let finding = if connection.identity.expires_at <= now_s {
                 Finding::Expired
             } else if link.is_stalled(now) {
                 Finding::Stalled
@@ -100,8 +100,7 @@ impl Shard {
             Finding::Ping => {
                 let Some(connection) = self.connections.get(key as usize) else { return };
                 let link = std::sync::Arc::clone(&connection.link);
-                let (scratch, deliveries) = self.writer();
-                link.send(frame::ping(b""), scratch, deliveries);
+                link.send(frame::ping(b""), self.writer());
             }
         }
     }

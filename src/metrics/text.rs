@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::cell::HistogramValue;
 
-/// The media type of a [`Page`].
+/// The media type of the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The value of one sample.

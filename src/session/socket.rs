@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{context::Context as Shared, writers::Writer};
+use super::context::Context as Shared;
 use crate::{
     hub::{Duty, Link},
     model::{CloseCode, Encoding},
@@ -107,7 +107,7 @@ impl Socket {
     /// Sends a complete frame.
     pub(super) fn send(&self, frame: Bytes) {
         self.shared.writers.with(|writer| {
-            self.link.send(frame, &mut writer.scratch, &mut writer.deliveries);
+            self.link.send(frame, writer);
         });
     }
 
@@ -189,9 +189,7 @@ impl Socket {
     ) -> Poll<Result<Incoming, End>> {
         let Self { shared, link, receiver, tls } = self;
         loop {
-            let duty = shared
-                .writers
-                .with(|Writer { scratch, deliveries }| link.poll_duty(ctx, scratch, deliveries));
+            let duty = shared.writers.with(|writer| link.poll_duty(ctx, writer));
             match duty {
                 Poll::Ready(Duty::Close(code)) => return Poll::Ready(Err(End::ByServer(code))),
                 Poll::Ready(Duty::Broken) => return Poll::Ready(Err(End::Gone)),
@@ -271,10 +269,7 @@ impl Socket {
     fn poll_written(&mut self, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { shared, link, tls, .. } = self;
         match tls {
-            None => shared
-                .writers
-                .with(|Writer { scratch, deliveries }| link.poll_drained(ctx, scratch, deliveries))
-                .map(Ok),
+            None => shared.writers.with(|writer| link.poll_drained(ctx, writer)).map(Ok),
             Some(tls) => loop {
                 if !ready!(tls.poll_write_out(ctx, link, shared))? {
                     return Poll::Ready(Ok(()));

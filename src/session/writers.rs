@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::{clock::Clock, hub::Deliveries, metrics::Metrics};
+use crate::{
+    clock::Clock,
+    hub::{Deliveries, Writer},
+    metrics::Metrics,
+};
 
 /// Bytes that an idle buffer keeps, at most.
 const SCRATCH_BYTES_MAX: usize = 1024 * 1024;
@@ -18,13 +22,6 @@ pub(super) struct Writers {
     idle: Mutex<Vec<Writer>>,
     metrics: Arc<Metrics>,
     clock: Clock,
-}
-
-/// What a write needs beside the link.
-#[derive(Debug)]
-pub(super) struct Writer {
-    pub(super) scratch: Vec<u8>,
-    pub(super) deliveries: Deliveries,
 }
 
 impl Writers {

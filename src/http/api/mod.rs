@@ -24,9 +24,12 @@ use std::sync::Arc;
 use axum::{Router, body::Body, middleware, response::IntoResponse as _, routing::get};
 use hyper::StatusCode;
 use tokio::{sync::watch, time::Duration};
-use utoipa::openapi::{
-    InfoBuilder, OpenApi, OpenApiBuilder,
-    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+use utoipa::{
+    PartialSchema as _,
+    openapi::{
+        InfoBuilder, OpenApi, OpenApiBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -34,6 +37,7 @@ pub(super) use self::problem::Reason;
 use self::{
     caller::{Caller, identify},
     problem::Problem,
+    wire::{ErrorBody, ErrorDetail},
 };
 use super::answer::json;
 use crate::{
@@ -136,7 +140,11 @@ impl Api {
 
     /// The routes below `/api/v1`, behind the keys.
     pub(super) fn router(self) -> Router {
-        let (router, document) = described();
+        let (router, mut document) = described();
+        if self.is_open() {
+            // What anybody may call does not ask for a key.
+            document.security = None;
+        }
         let text = document.to_pretty_json().unwrap_or_default();
         let document = move || async move { json(StatusCode::OK, text) };
         let router = router.route("/api/v1/openapi.json", get(document)).fallback(no_such_call);
@@ -163,6 +171,10 @@ fn described() -> (Router<Api>, OpenApi) {
     let mut document = OpenApiBuilder::new().info(info.build()).build();
     let mut components = utoipa::openapi::Components::new();
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    // Shapes that are only named by responses and parameters are not collected.
+    components.schemas.insert("Place".to_owned(), presence::Place::schema());
+    components.schemas.insert("ErrorBody".to_owned(), ErrorBody::schema());
+    components.schemas.insert("ErrorDetail".to_owned(), ErrorDetail::schema());
     components.add_security_scheme("key", SecurityScheme::Http(scheme));
     document.components = Some(components);
     document.security = Some(vec![SecurityRequirement::new("key", [""; 0])]);

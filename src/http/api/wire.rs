@@ -108,6 +108,48 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+/// Reads a whole number up to [`NUMBER_MAX`]; `5.0` is one, too (JSON has no integers).
+pub(in crate::http) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    deserializer.deserialize_any(Whole)
+}
+
+/// Reads a whole number of a query up to [`NUMBER_MAX`].
+pub(in crate::http) fn digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    in_range(u64::deserialize(deserializer)?)
+}
+
+/// The largest number that every client can hold.
+const NUMBER_MAX: u64 = i64::MAX.cast_unsigned();
+/// Up to here every whole number is a float.
+const FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
+
+fn in_range<E: serde::de::Error>(number: u64) -> Result<u64, E> {
+    if number <= NUMBER_MAX { Ok(number) } else { Err(E::custom("number is too large")) }
+}
+
+struct Whole;
+
+impl serde::de::Visitor<'_> for Whole {
+    type Value = u64;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a whole number from 0")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u64, E> {
+        in_range(number)
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked before")]
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<u64, E> {
+        if number.fract() == 0.0 && (0.0..=FLOAT_MAX).contains(&number) {
+            Ok(number as u64)
+        } else {
+            Err(E::invalid_value(serde::de::Unexpected::Float(number), &self))
+        }
+    }
+}
+
 /// A place in a realm's log.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(in crate::http) struct Position {

@@ -5,8 +5,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hubbub::{
     app::App,
-    config::{ApiKey, Config, Secret},
+    auth::{MintClaims, mint},
+    clock::Clock,
+    config::{ApiKey, AuthKey, Config, Secret},
     lifecycle::CancellationToken,
+    model::Id,
     node::Node,
 };
 use serde_json::Value;
@@ -29,12 +32,20 @@ pub(crate) struct Server {
     pub(crate) public: SocketAddr,
     pub(crate) internal: SocketAddr,
     pub(crate) node: Arc<Node>,
+    signing: AuthKey,
     _app: App,
 }
 
 /// A development node: no key is needed.
 pub(crate) async fn development() -> Server {
     start(Config::for_tests()).await
+}
+
+/// A development node with a configuration of its own.
+pub(crate) async fn development_with(change: impl FnOnce(&mut Config)) -> Server {
+    let mut config = Config::for_tests();
+    change(&mut config);
+    start(config).await
 }
 
 /// A node with keys, as in production.
@@ -52,11 +63,13 @@ pub(crate) async fn production(change: impl FnOnce(&mut Config)) -> Server {
 }
 
 async fn start(config: Config) -> Server {
+    let signing = config.auth.keys[0].clone();
     let app = App::start(config, CancellationToken::new()).await.unwrap();
     Server {
         public: app.public(),
         internal: app.internal(),
         node: Arc::clone(app.node()),
+        signing,
         _app: app,
     }
 }
@@ -123,6 +136,12 @@ pub(crate) fn bearer(key: &str) -> String {
 }
 
 impl Server {
+    /// A token of `user`.
+    pub(crate) fn token(&self, user: &str) -> String {
+        let claims = MintClaims::new(Id::parse(user).unwrap(), Duration::from_secs(600));
+        mint(&self.signing, &claims, &Clock::system()).unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         ask(self.internal, &format!("GET {path}"), &bearer(KEY), "").await
     }

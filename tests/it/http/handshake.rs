@@ -255,3 +255,25 @@ async fn a_base_path_moves_every_route() {
         assert_eq!(door.get(path, "").await, 404, "{path}");
     }
 }
+
+#[tokio::test]
+async fn h17_extensions_are_declined_or_refused_never_answered() {
+    let door = door().await;
+    let offers: Vec<String> = (0..500).map(|index| format!("x{index}")).collect();
+    for (offer, status) in [
+        (offers.join(", "), 101),
+        ("permessage-deflate; server_max_window_bits=7".to_owned(), 101),
+        ("permessage-deflate; server_max_window_bits=x; server_max_window_bits=x".to_owned(), 101),
+        ("permessage-deflate; =".to_owned(), 400),
+        (",,;".to_owned(), 400),
+    ] {
+        let mut socket = door.connect().await;
+        let head = format!(
+            "GET /ws HTTP/1.1\r\nHost: a\r\n{UPGRADE}Sec-WebSocket-Extensions: {offer}\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_until(&mut socket, "\r\n\r\n").await;
+        assert_eq!(status_of(&answer), status, "{offer}");
+        assert!(!answer.to_lowercase().contains("sec-websocket-extensions"), "{answer}");
+    }
+}

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use hubbub::{app::App, config::Config, lifecycle::CancellationToken};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::client::{KEY, KEY_OF_A, ask, bearer, development, production};
 
@@ -114,5 +116,44 @@ fn the_internal_listener_has_its_own_thread() {
     for path in ["/live", "/ready", "/metrics"] {
         let reply = other.block_on(ask(server.internal, &format!("GET {path}"), "", ""));
         assert_eq!(reply.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_asks_for_a_key_where_one_is_needed() {
+    let production = production(|_| ()).await.get("/api/v1/openapi.json").await.json();
+    assert_eq!(production["security"], json!([{"key": []}]));
+    let development = development().await.get("/api/v1/openapi.json").await.json();
+    assert_eq!(development.get("security"), None);
+}
+
+/// Goal: readiness is what the parts of the node say, not that a port is open.
+///
+/// Method: a node that drains but waits before it does anything; ask until it says so.
+#[tokio::test]
+async fn s16_a_node_that_drains_is_alive_and_not_ready() {
+    let mut config = Config::for_tests();
+    config.shutdown.ready_delay = Duration::from_secs(3600);
+    let app = App::start(config, CancellationToken::new()).await.unwrap();
+    let internal = app.internal();
+    let asking = async {
+        assert_eq!(ask(internal, "POST /drain", "", "").await.status, 202);
+        loop {
+            let ready = ask(internal, "GET /ready", "", "").await;
+            if ready.status == 503 {
+                assert_eq!(ready.json(), json!({"ready": false, "reasons": ["draining"]}));
+                break;
+            }
+        }
+        assert_eq!(ask(internal, "GET /live", "", "").await.status, 200);
+        let node = ask(internal, "GET /api/v1/node", "", "").await.json();
+        assert_eq!((&node["ready"], &node["reasons"]), (&json!(false), &json!(["draining"])));
+        let page = ask(internal, "GET /metrics", "", "").await.text;
+        assert!(page.contains("\nhubbub_ready 0\n"), "{page}");
+        assert!(page.contains("\nhubbub_drain_phase 1\n"), "{page}");
+    };
+    tokio::select! {
+        stopped = app.run() => panic!("{stopped:?}: it has an hour"),
+        done = timeout(Duration::from_secs(20), asking) => done.unwrap(),
     }
 }

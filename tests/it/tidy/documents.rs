@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{
     assert_none,
-    source::{code_only, files, is_test, product_part, read, root},
+    source::{files, read, root},
 };
 
 /// What stands between backticks in `text`.
@@ -148,34 +148,6 @@ fn links_lead_somewhere() {
         }
     }
     assert_none("links in documents", &found);
-}
-
-/// The fields of the table of metrics that `code` never names.
-fn uncounted<'a>(fields: impl Iterator<Item = &'a str>, code: &str) -> Vec<String> {
-    let is_named = |field: &str| {
-        code.match_indices(&format!(".{field}")).any(|(at, found)| {
-            !code[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
-        })
-    };
-    fields.filter(|field| !is_named(field)).map(|field| format!("nothing counts {field}")).collect()
-}
-
-#[test]
-fn every_metric_is_counted_somewhere() {
-    let sample = ["ready", "users", "ring_events"].into_iter();
-    let found = uncounted(sample, "metrics.ready.set(1); self.users_by_name; x.ring_events.inc()");
-    assert_eq!(found, ["nothing counts users"]);
-
-    let counts = |path: &str| {
-        !["document.rs", "tests.rs"].iter().any(|name| path == format!("src/metrics/{name}"))
-    };
-    let code: String = files("src")
-        .iter()
-        .filter(|file| counts(&file.path) && !is_test(&file.path))
-        .map(|file| code_only(product_part(&file.text)))
-        .collect();
-    let names = hubbub::metrics::TABLE.iter().map(|row| row.name.trim_start_matches("hubbub_"));
-    assert_none("a metric that nothing counts does not exist", &uncounted(names, &code));
 }
 
 /// The commands in the help text of a program.

@@ -43,6 +43,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "auth",
             "dialect",
             "ws",
+            "log",
+            "presence",
             "hub",
             "node",
         ],

@@ -10,6 +10,7 @@
 mod documents;
 mod doors;
 mod imports;
+mod metrics;
 mod scripts;
 mod shape;
 mod source;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::api::wire::{ConnectionName, Name, Position};
+use crate::http::api::wire::{ConnectionName, Name, Position, digits};
 
 /// One connection with a socket on this node.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,6 +48,7 @@ pub(in crate::http) struct DeliveryQuery {
     #[param(value_type = String, pattern = "^[a-z0-9]{26}$")]
     pub(in crate::http) connection: ConnectionName,
     /// The place of the event in the log.
+    #[serde(deserialize_with = "digits")]
     pub(in crate::http) offset: u64,
 }
 
@@ -71,7 +72,7 @@ pub(in crate::http) struct LogQuery {
     #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) realm: Option<String>,
     /// The first offset; 1 when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "digits")]
     #[param(required = false)]
     pub(in crate::http) from: u64,
     /// How many records; 100 when absent.
@@ -160,7 +161,7 @@ pub(in crate::http) enum LogBody {
 pub(in crate::http) struct LogEvent {
     /// Its name.
     pub(in crate::http) event: String,
-    /// What it says; absent when it is not text.
+    /// What it says; absent when it is not text, or ephemeral: those bodies are not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, nullable = false)]
     pub(in crate::http) data: Option<Box<RawValue>>,

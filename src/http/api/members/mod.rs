@@ -72,7 +72,11 @@ pub(super) async fn change(
     get,
     path = "/api/v1/members",
     tag = "members",
-    params(MembersQuery),
+    params(
+        RealmQuery,
+        ("topic" = Group, Query, style = Form, explode,
+            description = "Exactly one of `channel`, `team` and `workspace`."),
+    ),
     responses((status = 200, body = MembersAnswer), Problems)
 )]
 pub(super) async fn list(
@@ -182,7 +186,7 @@ pub(super) async fn disconnect(
         (None, Some(connection)) => Topic::Connection(connection.0),
         _ => return Err(Problem::field("user", "exactly one of user and connection is needed")),
     };
-    let code = request.code;
+    let code = u16::try_from(request.code).unwrap_or_default();
     if !DISCONNECT_CODES.iter().any(|(low, high)| (*low..=*high).contains(&code)) {
         let message = "a code is 1000, 1001, 1008, 1011 to 1013 or 3000 to 4999";
         return Err(Problem::field("code", message));

@@ -13,6 +13,7 @@ use crate::http::api::{
     publish::REQUEST_ID_PATTERN,
     wire::{
         ConnectionName, ID_PATTERN, Name, Position, exactly_one, only_true, patterned, present,
+        whole,
     },
 };
 
@@ -61,21 +62,12 @@ impl PartialSchema for Group {
 impl ToSchema for Group {}
 
 /// Whose members are asked for: exactly one of channel, team and workspace.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(in crate::http) struct MembersQuery {
-    /// The tenant; `default` when absent.
-    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) realm: Option<String>,
-    /// A channel.
-    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) channel: Option<Name>,
-    /// A team.
-    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) team: Option<Name>,
-    /// A workspace.
-    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) workspace: Option<Name>,
 }
 
@@ -150,14 +142,14 @@ pub(in crate::http) struct DisconnectRequest {
     pub(in crate::http) user: Option<Name>,
     #[serde(default, deserialize_with = "present")]
     pub(in crate::http) connection: Option<ConnectionName>,
-    #[serde(default = "policy")]
-    pub(in crate::http) code: u16,
+    #[serde(default = "policy", deserialize_with = "whole")]
+    pub(in crate::http) code: u64,
     #[serde(default)]
     pub(in crate::http) reason: String,
 }
 
 /// The close code of a disconnect that names none: a rule was broken.
-fn policy() -> u16 {
+fn policy() -> u64 {
     1008
 }
 

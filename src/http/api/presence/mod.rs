@@ -15,11 +15,12 @@ use super::{
     Api,
     body::{Asked, Checked},
     caller::Caller,
-    members::user_id,
+    members::{RealmQuery, user_id},
     problem::{BodyProblems, Problem, Problems},
     wire::{ConnectionName, Name},
 };
 use crate::model::{ConnectionId, ManualStatus, RealmId, Status, Topic, UserId};
+pub(super) use wire::Place;
 use wire::{
     Device, PresenceAnswer, PresenceQuery, PresenceRequest, StatusAnswer, StatusExplanation,
     StatusQuery, StatusRequest, StatusWord, UserPresence,
@@ -35,7 +36,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
     get,
     path = "/api/v1/presence",
     tag = "presence",
-    params(PresenceQuery),
+    params(
+        RealmQuery,
+        ("place" = Place, Query, style = Form, explode,
+            description = "Exactly one of `channel`, `team` and `room`."),
+    ),
     responses((status = 200, body = PresenceAnswer), Problems)
 )]
 pub(super) async fn of_topic(

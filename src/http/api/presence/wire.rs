@@ -1,31 +1,37 @@
 //! Shapes of presence and status.
 
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use crate::{
-    http::api::wire::{ConnectionName, Name, present},
+    http::api::wire::{ConnectionName, ID_PATTERN, Name, exactly_one, patterned, present, whole},
     model::StatusRecord,
 };
 
 /// Whose presence is asked for: exactly one of channel, team and room.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(in crate::http) struct PresenceQuery {
-    /// The tenant; `default` when absent.
-    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) realm: Option<String>,
-    /// The members of a channel.
-    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) channel: Option<Name>,
-    /// The members of a team.
-    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) team: Option<Name>,
-    /// Who is in a room.
-    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9_.@-]{1,64}$")]
     pub(in crate::http) room: Option<Name>,
 }
+
+/// The address in a [`PresenceQuery`], for the document.
+#[derive(Debug)]
+pub(in crate::http) struct Place;
+
+impl PartialSchema for Place {
+    fn schema() -> RefOr<Schema> {
+        exactly_one(["channel", "team", "room"].map(|kind| (kind, patterned(ID_PATTERN))))
+    }
+}
+
+impl ToSchema for Place {}
 
 /// Whose presence is asked for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -121,7 +127,7 @@ pub(in crate::http) struct StatusRequest {
     /// `online` gives the choice back to the devices.
     pub(in crate::http) status: StatusWord,
     /// When `dnd` ends by itself, in seconds since 1970; 0 when it does not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub(in crate::http) dnd_ends_at: u64,
 }
 
