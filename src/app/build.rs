@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     http::{
         Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicRoutes, PublicSettings,
-        Shared, Twins,
+        Rest, RestParts, Shared,
     },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
     log::{AnyLog, MemoryLimits, MemoryLog},
@@ -109,24 +109,21 @@ impl App {
         let context = Context::new(
             Arc::clone(&node),
             Arc::clone(&verifier),
-            Arc::clone(&config),
+            (Arc::clone(&config), limits_now.clone()),
             tokens.draining.clone(),
-            limits_now.clone(),
+            sessions.clone(),
         );
-        let mut doorkeeper = Doorkeeper::new(context);
+        let mut doorkeeper = Doorkeeper::new(Arc::clone(&context));
         let mut settings = PublicSettings::of(&config);
         let has_internal = hosted.is_none();
         if let Some(hosted) = hosted {
             doorkeeper = doorkeeper.hosting(hosted, limits_now.clone(), tokens.stop.clone());
             settings.routes = PublicRoutes::EMBEDDED;
         }
-        let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config, limits_now);
-        let mut door = PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper.clone());
-        let cookie = door.cookie();
-        door = door.with_twins(twins);
-        if config.dev {
-            door = door.with_demo_session(&demo_session(&config, &clock));
-        }
+        let demo = demo_session(&config, &clock);
+        let rest = Rest::new(RestParts { doorkeeper: doorkeeper.clone(), context, demo });
+        let door = PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper.clone());
+        let (cookie, door) = (door.cookie(), door.with_calls(rest));
         let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
         let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
         let internal = || app.internal(&reloads, &tokens, clock.now_us());

@@ -33,5 +33,5 @@ pub use internal::{Internal, InternalParts};
 pub use listener::{Listener, Shared};
 pub use peer::Peer;
 pub use public::{CookieName, PublicDoor, PublicRoutes, PublicSettings};
-pub use rest::{DemoSession, DemoUser, Twins};
+pub use rest::{DemoSession, Rest, RestParts};
 pub use upgrade::UpgradeHandler;

@@ -21,7 +21,7 @@ use super::{
     connection::Door,
     demo, host,
     peer::{self, Peer},
-    rest::{DemoSession, Twin, Twins},
+    rest::{Call, Rest},
     upgrade::{SocketQuery, UpgradeHandler},
 };
 use crate::{
@@ -104,8 +104,7 @@ pub struct PublicDoor<H> {
     cookie: CookieName,
     metrics: Arc<Metrics>,
     handler: H,
-    twins: Option<Twins>,
-    demo_session: Option<String>,
+    rest: Option<Rest>,
 }
 
 /// Which cookie may carry a token; empty: none. Cloning shares it.
@@ -133,8 +132,7 @@ impl CookieName {
 /// What a path leads to.
 #[derive(Debug)]
 enum Target<'a> {
-    Twin(&'a Twins, Twin<'a>),
-    Session(&'a str),
+    Call(&'a Rest, Call),
     Socket(Route),
     Ping,
     Page(&'static str, demo::Asset),
@@ -142,10 +140,10 @@ enum Target<'a> {
 }
 
 impl<H: UpgradeHandler> PublicDoor<H> {
-    /// A door that hands sockets to `handler`.
+    /// A door that hands sockets to `handler`, and takes no calls.
     pub fn new(settings: PublicSettings, metrics: Arc<Metrics>, handler: H) -> Self {
         let cookie = CookieName::new(&settings.cookie);
-        Self { settings, cookie, metrics, handler, twins: None, demo_session: None }
+        Self { settings, cookie, metrics, handler, rest: None }
     }
 
     /// The name of the cookie, for who changes it later.
@@ -154,21 +152,14 @@ impl<H: UpgradeHandler> PublicDoor<H> {
         self.cookie.clone()
     }
 
-    /// The same, with the REST twins of the mattermost dialect.
+    /// The same, with the REST twins of the mattermost dialect and the calls of the pages.
     #[must_use]
-    pub fn with_twins(self, twins: Twins) -> Self {
-        let twins = Some(twins.with_cookie(self.cookie.clone()));
-        Self { twins, ..self }
+    pub fn with_calls(self, rest: Rest) -> Self {
+        let rest = Some(rest.with_cookie(self.cookie.clone()));
+        Self { rest, ..self }
     }
 
-    /// The same, with what `/demo/session.json` hands to the demo page: tokens, so
-    /// only on a development node.
-    #[must_use]
-    pub fn with_demo_session(self, session: &DemoSession) -> Self {
-        Self { demo_session: serde_json::to_string(session).ok(), ..self }
-    }
-
-    fn target<'a>(&'a self, path: &'a str) -> Option<Target<'a>> {
+    fn target(&self, path: &str) -> Option<Target<'_>> {
         let routes = self.settings.routes;
         let base = self.settings.base_path.trim_end_matches('/');
         let path = path.strip_prefix(base)?;
@@ -182,21 +173,17 @@ impl<H: UpgradeHandler> PublicDoor<H> {
             "/echo" => socket(routes.echo, Route::Echo),
             "" | "/" if routes.embedded => Some(Target::Socket(Route::Embedded)),
             _ if path.starts_with("/api/v4/users/") => {
-                let twin = Twin::of(path.strip_prefix("/api/v4/users/")?)?;
-                let twins = self.twins.as_ref().filter(|_| routes.mattermost);
-                twins.map(|twins| Target::Twin(twins, twin))
+                let rest = self.rest.as_ref().filter(|_| routes.mattermost)?;
+                Call::twin(path).map(|call| Target::Call(rest, call))
             }
             _ if path.starts_with("/ws/room/") => {
                 let name = Id::parse(path.strip_prefix("/ws/room/")?).ok()?;
                 socket(routes.room, Route::Room(Some(name)))
             }
-            "/demo/posts" if routes.pages => {
-                self.twins.as_ref().map(|twins| Target::Twin(twins, Twin::Posts))
-            }
-            "/demo/session.json" if routes.pages => {
-                self.demo_session.as_deref().map(Target::Session)
-            }
             _ if routes.pages => {
+                if let (Some(rest), Some(call)) = (&self.rest, Call::of_pages(path)) {
+                    return Some(Target::Call(rest, call));
+                }
                 let label = if path == "/" { "/" } else { PAGES };
                 let page = demo::asset(path).map(|asset| Target::Page(label, asset));
                 page.or_else(|| demo::redirect(path).map(Target::Redirect))
@@ -285,23 +272,16 @@ impl<H: UpgradeHandler> Door for PublicDoor<H> {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match target {
             Target::Socket(route) => self.socket(route, request, peer).await,
-            Target::Twin(twins, twin) => {
-                Answer::new(twin.label(), twins.answer(twin, request).await)
-            }
+            Target::Call(rest, call) => rest.answer(call, request, peer).await,
             Target::Ping if reads => {
                 let ok = json(StatusCode::OK, r#"{"status":"OK"}"#);
                 Answer::new("/api/v4/system/ping", ok)
             }
             Target::Ping => Answer::new("/api/v4/system/ping", self.not_allowed("GET, HEAD")),
-            Target::Session(_) | Target::Session(_) | Target::Page(..) | Target::Redirect(_)
-                if !reads =>
-            {
+            Target::Page(..) | Target::Redirect(_) if !reads => {
                 Answer::new(PAGES, self.not_allowed("GET, HEAD"))
             }
             Target::Page(label, asset) => Answer::new(label, page(&asset, &request)),
-            Target::Session(session) => {
-                Answer::new(PAGES, json(StatusCode::OK, session.to_owned()))
-            }
             Target::Redirect(to) => {
                 let mut response = text(StatusCode::PERMANENT_REDIRECT, "this page moved");
                 set(response.headers_mut(), header::LOCATION, to);

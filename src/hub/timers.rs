@@ -57,7 +57,7 @@ impl Shard {
                 connection.pinged_at = 0;
             }
             let key = Key::try_from(key).unwrap_or(Key::MAX);
-            let finding = if connection.token.expires_at <= now_s {
+            let finding = if connection.identity.expires_at <= now_s {
                 Finding::Expired
             } else if link.is_stalled(now) {
                 Finding::Stalled

@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Limits},
     dialect::json::JsonLimits,
     hub::{LinkContext, LinkLimits, OutboxLimits},
-    lifecycle::CancellationToken,
+    lifecycle::{CancellationToken, Sessions},
     node::Node,
     ws::FrameLimits,
 };
@@ -29,25 +29,27 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Cancelled when the node drains: sockets without a user end then.
     pub draining: CancellationToken,
+    /// Owns the tasks of sockets.
+    pub sessions: Sessions,
     limits: watch::Receiver<Arc<Limits>>,
     pub(super) links: Arc<LinkContext>,
     pub(super) writers: Writers,
 }
 
 impl Context {
-    /// Puts the parts together.
+    /// Puts the parts together: the configuration of the start, and the limits of now.
     #[must_use]
     pub fn new(
         node: Arc<Node>,
         verifier: Arc<Verifier>,
-        config: Arc<Config>,
+        (config, limits): (Arc<Config>, watch::Receiver<Arc<Limits>>),
         draining: CancellationToken,
-        limits: watch::Receiver<Arc<Limits>>,
+        sessions: Sessions,
     ) -> Arc<Self> {
         let metrics = Arc::clone(node.metrics());
         let links = Arc::new(LinkContext::new(link_limits(&limits.borrow()), metrics));
         let writers = Writers::new(node.metrics(), node.clock().clone());
-        Arc::new(Self { node, verifier, config, draining, limits, links, writers })
+        Arc::new(Self { node, verifier, config, draining, sessions, limits, links, writers })
     }
 
     /// The limits of now.

@@ -35,7 +35,7 @@ const PEERS_MAX: usize = 100_000;
 /// shares the counts.
 #[derive(Debug, Clone)]
 pub struct Doorkeeper {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     limits: Arc<Admission>,
     host: Option<Arc<Host>>,
 }
@@ -43,9 +43,9 @@ pub struct Doorkeeper {
 /// What is counted over all sockets of the node.
 #[derive(Debug)]
 pub(super) struct Admission {
-    sockets: Counted<()>,
-    by_address: Counted<IpAddr>,
-    by_user: Counted<(RealmId, UserId)>,
+    sockets: Counted,
+    by_address: Counted,
+    by_user: Counted,
     handshakes: Mutex<Bucket>,
     login_failures: KeyedBuckets<IpAddr>,
     resumes: KeyedBuckets<(RealmId, UserId)>,
@@ -54,9 +54,9 @@ pub(super) struct Admission {
 /// The counts of one socket. Dropping it counts down.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    _socket: CountedGuard<()>,
-    _address: Option<CountedGuard<IpAddr>>,
-    user: Option<CountedGuard<(RealmId, UserId)>>,
+    _socket: CountedGuard,
+    _address: Option<CountedGuard>,
+    user: Option<CountedGuard>,
     address: Option<IpAddr>,
 }
 
@@ -178,50 +178,65 @@ impl Doorkeeper {
         };
         let taken = self.limits.handshakes.lock().take(1.0, rate, Instant::now());
         taken.map_err(|_wait| self.deny("limit", "handshakes"))?;
-        let socket = self.limits.sockets.add((), limits.connections);
+        let socket = self.limits.sockets.add(&(), limits.connections);
         let socket = socket.ok_or_else(|| self.deny("limit", "connections"))?;
         let address = knock.is_limited.then_some(knock.client);
         let by_address = match address {
             Some(client) => {
-                let guard = self.limits.by_address.add(client, limits.connections_per_ip);
+                let guard = self.limits.by_address.add(&client, limits.connections_per_ip);
                 Some(guard.ok_or_else(|| self.deny("limit", "connections_per_ip"))?)
             }
             None => None,
         };
+        self.check_failures(address)?;
+        Ok(Ticket { _socket: socket, _address: by_address, user: None, address })
+    }
+
+    /// Denies an address that has failed too often.
+    pub(super) fn check_failures(&self, address: Option<IpAddr>) -> Result<(), Denial> {
         if address.is_some_and(|client| !self.limits.login_failures.has_token(&client)) {
             return Err(self.deny("limit", "auth_failures"));
         }
-        Ok(Ticket { _socket: socket, _address: by_address, user: None, address })
+        Ok(())
+    }
+
+    /// Whom `token` proves. A bad one is counted, and costs `address` one failure.
+    pub(super) async fn verify(&self, token: &str, address: Option<IpAddr>) -> Option<Identity> {
+        match self.context.verifier.verify(token).await {
+            Ok(identity) => Some(identity),
+            Err(error) => {
+                self.context.node.metrics().rejected("auth", error.label());
+                if let Some(client) = address {
+                    self.limits.login_failures.take(client, 1.0).ok();
+                }
+                None
+            }
+        }
     }
 
     /// Whom the request proves: a user, a guest, or nobody yet.
     async fn identify(&self, knock: &Knock) -> Result<Option<Arc<Identity>>, Denial> {
+        let address = knock.is_limited.then_some(knock.client);
         let verified = match &knock.token {
-            Some(token) => Some(self.context.verifier.verify(token).await),
+            Some(token) => Some(self.verify(token, address).await),
             None => None,
         };
         let is_room = matches!(knock.route, Route::Room(_));
         match verified {
-            Some(Ok(identity)) => Ok(Some(Arc::new(identity))),
-            Some(Err(error)) => {
-                self.context.node.metrics().rejected("auth", error.label());
-                if knock.is_limited {
-                    self.limits.login_failures.take(knock.client, 1.0).ok();
-                }
-                // Mattermost opens the socket, and lets the client prove itself then.
-                if is_room { Err(self.answer(401, "the token is not valid")) } else { Ok(None) }
-            }
+            Some(Some(identity)) => Ok(Some(Arc::new(identity))),
+            Some(None) if is_room => Err(self.answer(401, "the token is not valid")),
             None if is_room && self.context.config.dialects.room.anonymous => {
                 let guest = guest::identity(knock.guest_name.as_deref());
                 Ok(Some(Arc::new(guest.ok_or_else(|| self.deny("handshake", "query"))?)))
             }
             None if is_room => Err(self.deny("auth", "missing")),
-            None => Ok(None),
+            // Mattermost opens the socket, and lets the client prove itself then.
+            Some(None) | None => Ok(None),
         }
     }
 
     /// Counts a denial and makes its answer.
-    fn deny(&self, stage: &'static str, reason: &'static str) -> Denial {
+    pub(super) fn deny(&self, stage: &'static str, reason: &'static str) -> Denial {
         self.context.node.metrics().rejected(stage, reason);
         match (stage, reason) {
             ("limit", "handshakes" | "connections") => {
@@ -235,7 +250,7 @@ impl Doorkeeper {
     }
 
     #[expect(clippy::unused_self, reason = "reads as the doorkeeper's answer")]
-    fn answer(&self, status: u16, text: &'static str) -> Denial {
+    pub(super) fn answer(&self, status: u16, text: &'static str) -> Denial {
         // Spread over some seconds, so that those who were denied do not come back at once.
         let wait = Duration::from_millis(1_000 + random_below(9_000));
         Denial { status, text, retry_after: matches!(status, 429 | 503).then_some(wait) }
@@ -255,8 +270,8 @@ fn rates(limits: &Limits) -> (Rate, Rate) {
 
 impl Admission {
     /// Counts one more socket of a user; `None` when there are too many.
-    fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard<(RealmId, UserId)>> {
-        self.by_user.add((identity.realm.clone(), identity.user.clone()), max)
+    fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard> {
+        self.by_user.add(&(&identity.realm, &identity.user), max)
     }
 
     /// Waits until the user's bucket of resumes has one: they are not refused.

@@ -53,34 +53,30 @@ struct HostedClient {
 }
 
 /// Serves one socket until it ends.
+///
+/// Two tasks, because the first is big and short, the second small and long.
 pub(super) fn run(
     context: Arc<Context>,
     ticket: Ticket,
-    (host, address): (Arc<Host>, IpAddr),
+    entry: (Arc<Host>, IpAddr),
     upgraded: (Stream, Bytes),
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    let entering = Box::pin(enter(context, ticket, (host, address), upgraded));
     Box::pin(async move {
-        if let Some(seated) = entering.await {
-            serve(seated).await;
-        }
+        let sessions = context.sessions.clone();
+        let Some(mut seated) = enter(context, ticket, entry, upgraded).await else { return };
+        sessions.spawn(async move {
+            seated.begin().await;
+            let end = loop {
+                let message = match seated.client.next().await {
+                    Heard::End(end) => break end,
+                    Heard::Text(text) => Message::Text(text),
+                    Heard::Binary(bytes) => Message::Binary(bytes),
+                };
+                Box::pin(seated.hear(message)).await;
+            };
+            Box::pin(seated.leave(end)).await;
+        });
     })
-}
-
-async fn serve(mut seated: Box<HostedClient>) {
-    let begun = shielded(seated.host.handler.connected(&seated.connection)).await;
-    if begun.is_err() {
-        seated.client.panicked();
-    }
-    let end = loop {
-        let message = match seated.client.next().await {
-            Heard::End(end) => break end,
-            Heard::Text(text) => Message::Text(text),
-            Heard::Binary(bytes) => Message::Binary(bytes),
-        };
-        Box::pin(seated.hear(message)).await;
-    };
-    Box::pin(seated.leave(end)).await;
 }
 
 /// Takes a seat; `None` when the socket has ended instead.
@@ -89,7 +85,7 @@ async fn enter(
     ticket: Ticket,
     (host, address): (Arc<Host>, IpAddr),
     (stream, leftover): (Stream, Bytes),
-) -> Option<Box<HostedClient>> {
+) -> Option<HostedClient> {
     let meter = Meter::open(&context, ENCODING.name);
     let socket = Socket::new(Arc::clone(&context), &ENCODING, stream, leftover);
     let arrival = Arrival {
@@ -107,8 +103,7 @@ async fn enter(
             let connection = Connection { id, address, server };
             let client = Client::begin(context, socket, seat).await;
             let pace = Pace::new();
-            let client = HostedClient { client, host, connection, pace, meter, _ticket: ticket };
-            Some(Box::new(client))
+            Some(HostedClient { client, host, connection, pace, meter, _ticket: ticket })
         }
         Welcome::Ended | Welcome::Unavailable => {
             meter.close(ending::refuse(socket, CloseCode::TryLater).await);
@@ -118,6 +113,12 @@ async fn enter(
 }
 
 impl HostedClient {
+    async fn begin(&mut self) {
+        if shielded(self.host.handler.connected(&self.connection)).await.is_err() {
+            self.client.panicked();
+        }
+    }
+
     async fn hear(&mut self, message: Message) {
         let limits = self.client.context.limits();
         if self.pace.step(&limits) != Paced::Fine {
@@ -129,8 +130,8 @@ impl HostedClient {
         }
     }
 
-    async fn leave(self: Box<Self>, end: End) {
-        let Self { client, host, connection, meter, _ticket, .. } = *self;
+    async fn leave(self, end: End) {
+        let Self { client, host, connection, meter, _ticket, .. } = self;
         connection.server.closed(connection.id);
         let metrics = Arc::clone(client.context.node.metrics());
         let code = ending::leave(client, end).await;

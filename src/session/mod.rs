@@ -10,6 +10,7 @@
 //!
 //! Not here: HTTP (`http`), frames (`ws`), shapes (`dialect`), delivery (`hub`).
 
+mod caller;
 mod context;
 mod doorkeeper;
 mod echo;
@@ -26,6 +27,7 @@ mod shield;
 mod socket;
 mod writers;
 
+pub use caller::{Caller, Credentials};
 pub use context::Context;
 pub use doorkeeper::Doorkeeper;
 pub use handler::{Connection, Handle, Handler, Hosted, Message, SendError};

@@ -6,6 +6,7 @@
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     task::Poll,
 };
 
@@ -13,9 +14,11 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Panicked;
 
-/// Runs `work` to its end, or to its panic.
-pub(super) async fn shielded<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut work = Box::pin(work);
+/// Runs `work` to its end, or to its panic. It comes in a box, so that who waits for
+/// something else holds no room for it.
+pub(super) fn shielded<F: Future + ?Sized>(
+    mut work: Pin<Box<F>>,
+) -> impl Future<Output = Result<F::Output, Panicked>> {
     poll_fn(move |ctx| {
         // A session that panicked only says goodbye; nothing of its state is used on.
         match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(ctx))) {
@@ -24,7 +27,6 @@ pub(super) async fn shielded<T>(work: impl Future<Output = T>) -> Result<T, Pani
             Err(_panic) => Poll::Ready(Err(Panicked)),
         }
     })
-    .await
 }
 
 #[cfg(test)]
@@ -37,12 +39,12 @@ mod tests {
             tokio::task::yield_now().await;
             7
         };
-        assert_eq!(shielded(late).await, Ok(7));
+        assert_eq!(shielded(Box::pin(late)).await, Ok(7));
         let broken = async {
             tokio::task::yield_now().await;
             panic!("a bug")
         };
-        let end: Result<(), Panicked> = shielded(broken).await;
+        let end: Result<(), Panicked> = shielded(Box::pin(broken)).await;
         assert_eq!(end, Err(Panicked));
     }
 }

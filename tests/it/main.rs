@@ -13,6 +13,7 @@ mod embed;
 mod http;
 mod lifecycle;
 mod metrics;
+mod rest;
 mod support;
 mod tidy;
 mod ws;
