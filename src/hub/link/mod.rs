@@ -62,9 +62,9 @@ struct State {
     is_broken: bool,
     waker: Option<Waker>,
     /// What the sums over all outboxes contain of this one.
-    reported: (usize, usize),
+    reported: (u32, u32),
     /// Where the hub left the connection: its next `seq`, and its offset.
-    left_at: Option<(u64, u64)>,
+    left_at: Option<Box<(u64, u64)>>,
 }
 
 /// What the task of a link has to do.
@@ -179,7 +179,7 @@ impl Link {
 
     /// Moves the difference since the last report into the sums over all outboxes.
     fn report(&self, state: &mut State) {
-        let (events, bytes) = state.outbox.fill();
+        let (events, bytes) = state.outbox.counts();
         if state.reported != (events, bytes) {
             let metrics = self.context.metrics();
             metrics.outbox_events.add(difference(events, state.reported.0));
@@ -311,13 +311,13 @@ impl Link {
 
     /// Notes where the hub left the connection.
     pub(super) fn leave_at(&self, seq: u64, cursor: u64) {
-        self.state.lock().left_at = Some((seq, cursor));
+        self.state.lock().left_at = Some(Box::new((seq, cursor)));
     }
 
     /// Where the hub left the connection: its next `seq`, and its offset.
     #[must_use]
     pub fn left_at(&self) -> Option<(u64, u64)> {
-        self.state.lock().left_at
+        self.state.lock().left_at.as_deref().copied()
     }
 }
 
@@ -336,7 +336,6 @@ impl State {
     }
 }
 
-fn difference(now: usize, before: usize) -> i64 {
-    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    signed(now) - signed(before)
+fn difference(now: u32, before: u32) -> i64 {
+    i64::from(now) - i64::from(before)
 }
