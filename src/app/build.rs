@@ -169,10 +169,11 @@ impl App {
         self.reloads.doorkeeper.handle()
     }
 
-    /// Every metric.
+    /// The page of metrics, as `/metrics` shows it.
     #[must_use]
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+    pub fn metrics_page(&self) -> String {
+        self.metrics.ready.set(i64::from(self.readiness.reasons().is_empty()));
+        self.node().metrics_page()
     }
 
     /// The node, for those who embed it.

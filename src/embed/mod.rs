@@ -81,7 +81,7 @@ impl Server {
     /// What it counts, in the text format of Prometheus.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.app.metrics().render()
+        self.app.metrics_page()
     }
 
     /// Serves until [`Handle::stop`], then closes every connection with 1012.
