@@ -2,7 +2,7 @@
 
 mod api;
 mod bodies;
-mod client;
+pub(crate) mod client;
 mod document;
 mod handshake;
 mod internal;
