@@ -4,8 +4,15 @@
 //! Every test has a witness: another user in the same channel, who must get the next
 //! event under the next number, whatever the attacker does.
 
+mod auth;
 mod close;
 mod frames;
+mod limits;
+mod protocol;
+mod races;
+mod requests;
+mod resume;
+mod slow;
 
 use std::time::Duration;
 
