@@ -26,8 +26,8 @@ use std::{
 use hubbub::{
     clock::{Clock, random_connection_id},
     hub::{
-        Attach, Attached, Command, Hub, HubHandle, Link, LinkContext, OutboxLimits, Parcel, Reader,
-        Realm, Ring, Start,
+        Attach, Attached, Command, Hub, HubHandle, Link, LinkContext, LinkLimits, OutboxLimits,
+        Parcel, Reader, Realm, Ring, Start,
     },
     lifecycle::{CancellationToken, Drained, Tasks},
     metrics::Metrics,
@@ -42,7 +42,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, oneshot},
     task::JoinSet,
-    time::Instant,
 };
 
 use support::{NUMBERED, channel, event, median};
@@ -240,15 +239,14 @@ async fn run() {
         let received = Arc::clone(&received);
         move || read_all(clients, received)
     });
-    let context = Arc::new(LinkContext {
+    let limits = LinkLimits {
         outbox: OutboxLimits { events: 256, bytes: 256 * 1024 },
         stall: Duration::from_secs(15),
         ping_interval: Duration::from_secs(600),
         pong_timeout: Duration::from_secs(10),
         message_timeout: Duration::from_secs(30),
-        epoch: Instant::now(),
-        metrics,
-    });
+    };
+    let context = Arc::new(LinkContext::new(limits, metrics));
     let id = Id::parse("default").unwrap();
     let realm = Realm { id, ring: Ring::new(0, 100_000, 1 << 28), began_at: 0 };
     let mut bench = Bench {

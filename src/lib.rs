@@ -27,3 +27,5 @@ pub mod session;
 pub mod http;
 
 pub mod app;
+
+pub mod embed;

@@ -2,13 +2,13 @@
 //!
 //! Invariants: scripts read these lines; a token is printed only in `--dev`.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     auth::{MintClaims, mint},
     clock::Clock,
     config::Config,
-    http::{DemoSession, DemoUser},
+    http::DemoSession,
     model::Id,
 };
 
@@ -72,13 +72,18 @@ pub(super) fn dev_tokens(config: &Config, clock: &Clock) -> Vec<(&'static str, S
     DEV_USERS.into_iter().filter_map(token).collect()
 }
 
-/// What the demo page is handed by a node of `--dev`.
-pub(super) fn demo_session(config: &Config, clock: &Clock) -> DemoSession {
-    let users = dev_tokens(config, clock).into_iter();
-    DemoSession {
-        channels: DEV_CHANNELS.map(str::to_owned).to_vec(),
-        users: users.map(|(user, token)| DemoUser { user: user.to_owned(), token }).collect(),
+/// What the demo page is told: by a node of `--dev`, who may play.
+pub(super) fn demo_session(config: &Arc<Config>, clock: &Clock) -> DemoSession {
+    if !config.dev {
+        return DemoSession::default();
     }
+    let (config, clock) = (Arc::clone(config), clock.clone());
+    // Signed anew for each page: a node may run longer than a token lives.
+    let tokens = move || {
+        let tokens = dev_tokens(&config, &clock).into_iter();
+        tokens.map(|(user, token)| (user.to_owned(), token)).collect()
+    };
+    DemoSession { tokens: Some(Box::new(tokens)), channels: DEV_CHANNELS.to_vec(), team: DEV_TEAM }
 }
 
 impl fmt::Display for Banner {

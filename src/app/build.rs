@@ -6,20 +6,23 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{AppError, Banner, Stopped, banner::demo_session, stop};
+use super::{
+    AppError, Banner, Stopped, banner::demo_session, reload::Reloads, stop, watchdog::Watchdog,
+};
 use crate::{
     auth::{ApiKeys, Verifier},
     clock::Clock,
-    config::{Config, Limits},
+    config::Config,
     http::{
-        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicSettings, Shared, Twins,
+        Api, ApiParts, Internal, InternalParts, Listener, PublicDoor, PublicRoutes, PublicSettings,
+        Rest, RestParts, Shared,
     },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
     log::{AnyLog, MemoryLimits, MemoryLog},
     metrics::Metrics,
     node::{Node, NodeLimits, Parts},
     presence::{AnyPresence, MemoryPresence, Rules},
-    session::{Context, Doorkeeper},
+    session::{Context, Doorkeeper, Handle, Hosted},
     ws::Tls,
 };
 
@@ -30,29 +33,35 @@ const ENDED_SESSIONS_MAX: usize = 500_000;
 #[derive(Debug)]
 pub struct App {
     pub(super) config: Arc<Config>,
-    pub(super) node: Arc<Node>,
-    pub(super) verifier: Arc<Verifier>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: Clock,
     pub(super) readiness: Readiness,
     pub(super) sessions: Sessions,
     pub(super) tasks: Tasks,
-    /// Cancelled by a signal, by `POST /drain` or by a core task that ended.
-    pub(super) stop: CancellationToken,
-    /// Cancelled when the node stops accepting.
-    pub(super) draining: CancellationToken,
-    /// Ends the core tasks.
-    pub(super) end: CancellationToken,
-    pub(super) tls: Option<Tls>,
-    pub(super) limits: watch::Sender<Arc<Limits>>,
-    pub(super) api_keys: watch::Sender<Arc<ApiKeys>>,
-    pub(super) context: Arc<Context>,
+    pub(super) tokens: Tokens,
+    /// `None` for an embedded server.
+    pub(super) internal: Option<Internal>,
+    pub(super) reloads: Reloads,
+    clock: Clock,
     public: SocketAddr,
-    pub(super) internal: Internal,
+}
+
+/// What ends the parts of a node, in the order in which it is cancelled.
+#[derive(Debug, Clone)]
+pub(super) struct Tokens {
+    /// Cancelled by a signal, or by `POST /drain`.
+    pub(super) stop: CancellationToken,
+    /// Cancelled when no more sockets are opened.
+    pub(super) draining: CancellationToken,
+    /// Cancelled when the last socket was closed: the public port is given up.
+    pub(super) closing: CancellationToken,
+    /// Cancelled at the end, or by a core task that ends before.
+    pub(super) end: CancellationToken,
 }
 
 impl App {
     /// Builds a node and starts its tasks. It accepts connections when this returns.
+    ///
+    /// Cancelling `stop` drains it.
     ///
     /// # Errors
     ///
@@ -62,77 +71,83 @@ impl App {
     ///
     /// Dropping the future stops what was started.
     pub async fn start(config: Config, stop: CancellationToken) -> Result<Self, AppError> {
+        Self::build(config, stop, None).await
+    }
+
+    /// As [`App::start`], for a program's own handler: no dialect, no internal listener.
+    pub(crate) async fn host(
+        config: Config,
+        stop: CancellationToken,
+        hosted: Hosted,
+    ) -> Result<Self, AppError> {
+        Self::build(config, stop, Some(hosted)).await
+    }
+
+    async fn build(
+        config: Config,
+        stop: CancellationToken,
+        hosted: Option<Hosted>,
+    ) -> Result<Self, AppError> {
         let config = Arc::new(config);
         let clock = Clock::system();
         let tls = config.public.tls.as_ref().map(Tls::open).transpose()?;
         let verifier = Verifier::new(&config.auth, clock.clone()).map_err(AppError::Keys)?;
         let verifier = Arc::new(verifier);
+        let api_keys = ApiKeys::new(&config.internal.api_keys);
         let public = bind(config.public.listen).await?;
 
         let metrics = metrics(&config);
-        let end = CancellationToken::new();
-        let draining = CancellationToken::new();
-        let mut tasks = Tasks::new(end.clone());
+        let [draining, closing, end] = std::array::from_fn(|_| CancellationToken::new());
+        let tokens = Tokens { stop, draining, closing, end };
+        let mut tasks = Tasks::new(tokens.end.clone());
         let sessions = Sessions::default();
         let readiness = Readiness::blocked("starting");
         let (limits, limits_now) = watch::channel(Arc::new(config.limits.clone()));
 
-        let node = Node::start(parts(&config, &metrics, &clock), &mut tasks);
-        let jwks = verifier.jwks();
-        tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
+        let log = AnyLog::Memory(Arc::new(MemoryLog::new(memory_limits(&config), clock.clone())));
+        let node = Node::start(parts(&config, &log, &metrics, &clock), &mut tasks);
         let context = Context::new(
             Arc::clone(&node),
             Arc::clone(&verifier),
-            Arc::clone(&config),
-            draining.clone(),
+            (Arc::clone(&config), limits_now.clone()),
+            tokens.draining.clone(),
+            sessions.clone(),
         );
-        let doorkeeper = Doorkeeper::new(Arc::clone(&context));
-        let settings = PublicSettings::of(&config);
-        let twins = Twins::new(Arc::clone(&node), Arc::clone(&verifier), &config);
-        let mut door =
-            PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper).with_twins(twins);
-        if config.dev {
-            door = door.with_demo_session(&demo_session(&config, &clock));
+        let mut doorkeeper = Doorkeeper::new(Arc::clone(&context));
+        let mut settings = PublicSettings::of(&config);
+        let has_internal = hosted.is_none();
+        if let Some(hosted) = hosted {
+            doorkeeper = doorkeeper.hosting(hosted, limits_now.clone(), tokens.stop.clone());
+            settings.routes = PublicRoutes::EMBEDDED;
         }
-        let shared = Shared {
-            door,
-            name: "public",
-            tls: tls.clone(),
-            proxies: config.public.trusted_proxies.clone(),
-            limits: limits_now.clone(),
-            sessions: sessions.clone(),
-            metrics: Arc::clone(&metrics),
-        };
-        let known = ApiKeys::new(&config.internal.api_keys);
-        let (api_keys, api_keys_now) = watch::channel(Arc::new(known));
-        let now = (api_keys_now, limits_now);
-        let internal = internal(&config, &node, now, (readiness.clone(), stop.clone()))?;
+        let demo = demo_session(&config, &clock);
+        let rest = Rest::new(RestParts { doorkeeper: doorkeeper.clone(), context, demo });
+        let door = PublicDoor::new(settings, Arc::clone(&metrics), doorkeeper.clone());
+        let (cookie, door) = (door.cookie(), door.with_calls(rest));
+        let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
+        let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
+        let internal = || app.internal(&reloads, &tokens, clock.now_us());
+        let internal = has_internal.then(internal).transpose()?;
         let public_address = public.address();
-        let accepting = draining.clone();
+        let shared = app.public(door, &reloads, &sessions);
+        let closing = tokens.closing.clone();
         tasks.spawn("public", |stop| async move {
-            public.serve(shared, accepting).await;
+            public.serve(shared, closing).await;
             stop.cancelled().await;
         });
+        app.keepers(&reloads, &sessions, &mut tasks);
         readiness.clear("starting");
-        metrics.ready.set(1);
         Ok(Self {
             config,
-            node,
-            verifier,
             metrics,
-            clock,
             readiness,
             sessions,
             tasks,
-            stop,
-            draining,
-            end,
-            tls,
-            limits,
-            api_keys,
-            context,
-            public: public_address,
+            tokens,
             internal,
+            reloads,
+            clock,
+            public: public_address,
         })
     }
 
@@ -142,16 +157,28 @@ impl App {
         self.public
     }
 
-    /// The address of the internal listener.
+    /// The address of the internal listener; an embedded server has none but the
+    /// public one.
     #[must_use]
     pub fn internal(&self) -> SocketAddr {
-        self.internal.address()
+        self.internal.as_ref().map_or(self.public, Internal::address)
+    }
+
+    /// What reaches the sockets of an embedded server.
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        self.reloads.doorkeeper.handle()
+    }
+
+    /// Every metric.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The node, for those who embed it.
     #[must_use]
     pub fn node(&self) -> &Arc<Node> {
-        &self.node
+        &self.reloads.node
     }
 
     /// What to print when the node is ready.
@@ -170,6 +197,72 @@ impl App {
     }
 }
 
+/// What both listeners share.
+struct Base<'a> {
+    config: &'a Config,
+    metrics: &'a Arc<Metrics>,
+    readiness: &'a Readiness,
+}
+
+impl Base<'_> {
+    /// Starts the tasks that look after what others do.
+    fn keepers(&self, parts: &Reloads, sessions: &Sessions, tasks: &mut Tasks) {
+        let jwks = parts.verifier.jwks();
+        tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
+        let watchdog = Watchdog {
+            node: Arc::clone(&parts.node),
+            readiness: self.readiness.clone(),
+            sessions: sessions.clone(),
+            metrics: Arc::clone(self.metrics),
+        };
+        tasks.spawn("watchdog", |stop| watchdog.run(stop));
+    }
+
+    fn public(
+        &self,
+        door: PublicDoor<Doorkeeper>,
+        parts: &Reloads,
+        sessions: &Sessions,
+    ) -> Shared<PublicDoor<Doorkeeper>> {
+        Shared {
+            door,
+            name: "public",
+            tls: parts.tls.clone(),
+            proxies: self.config.public.trusted_proxies.clone(),
+            limits: parts.limits.subscribe(),
+            sessions: sessions.clone(),
+            metrics: Arc::clone(self.metrics),
+        }
+    }
+
+    fn internal(
+        &self,
+        parts: &Reloads,
+        tokens: &Tokens,
+        incarnation: u64,
+    ) -> Result<Internal, AppError> {
+        let api = Api::new(ApiParts {
+            node: Arc::clone(&parts.node),
+            keys: parts.api_keys.clone(),
+            dev: self.config.dev,
+            limits: parts.limits.subscribe(),
+            readiness: self.readiness.clone(),
+            incarnation,
+        });
+        let address = self.config.internal.listen;
+        let internal = Internal::start(InternalParts {
+            listen: address,
+            api,
+            dev: self.config.dev,
+            readiness: self.readiness.clone(),
+            drain: tokens.stop.clone(),
+            limits: parts.limits.subscribe(),
+            metrics: Arc::clone(self.metrics),
+        });
+        internal.map_err(|source| AppError::Bind { address, source })
+    }
+}
+
 fn metrics(config: &Config) -> Arc<Metrics> {
     if config.mattermost_metric_names {
         Metrics::with_mattermost_names(&config.node.id, config.hubs.count)
@@ -178,67 +271,44 @@ fn metrics(config: &Config) -> Arc<Metrics> {
     }
 }
 
-/// Starts the internal listener, which obeys the keys and limits of `now`.
-fn internal(
-    config: &Config,
-    node: &Arc<Node>,
-    now: (watch::Receiver<Arc<ApiKeys>>, watch::Receiver<Arc<Limits>>),
-    (readiness, drain): (Readiness, CancellationToken),
-) -> Result<Internal, AppError> {
-    let (keys, limits) = now;
-    let api = Api::new(ApiParts {
-        node: Arc::clone(node),
-        keys,
-        dev: config.dev,
-        limits: limits.clone(),
-        readiness: readiness.clone(),
-        incarnation: node.clock().now_us(),
-    });
-    let address = config.internal.listen;
-    Internal::start(InternalParts {
-        listen: address,
-        api,
-        dev: config.dev,
-        readiness,
-        drain,
-        limits,
-        metrics: Arc::clone(node.metrics()),
-    })
-    .map_err(|source| AppError::Bind { address, source })
-}
-
 async fn bind(address: SocketAddr) -> Result<Listener, AppError> {
     Listener::bind(address).await.map_err(|source| AppError::Bind { address, source })
 }
 
-fn parts(config: &Config, metrics: &Arc<Metrics>, clock: &Clock) -> Parts {
-    let limits = &config.limits;
-    let log = MemoryLog::new(
-        MemoryLimits {
-            retention_events: config.log.retention_events,
-            retention_bytes: config.log.retention_bytes,
-            idempotency_window: limits.idempotency_window,
-            idempotency_ids: limits.idempotency_ids,
-            memberships_per_user: limits.memberships_per_user,
-            session_ttl: limits.session_ttl,
-            ended_sessions: ENDED_SESSIONS_MAX,
-        },
-        clock.clone(),
-    );
+fn parts(config: &Config, log: &AnyLog, metrics: &Arc<Metrics>, clock: &Clock) -> Parts {
     let rules = Rules::new(&config.status);
     let presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
     Parts {
         id: Arc::from(config.node.id.as_str()),
-        log: AnyLog::Memory(Arc::new(log)),
+        log: log.clone(),
         presence: AnyPresence::Memory(Arc::new(presence)),
         hubs: (config.hubs.count, config.hubs.queue),
-        limits: NodeLimits {
-            ring_events: config.log.retention_events,
-            ring_bytes: config.log.retention_bytes,
-            replay_events: limits.resume_replay_events,
-            replay_bytes: limits.resume_replay_bytes,
-        },
+        limits: node_limits(config),
         metrics: Arc::clone(metrics),
         clock: clock.clone(),
+    }
+}
+
+/// What bounds the node.
+pub(super) fn node_limits(config: &Config) -> NodeLimits {
+    NodeLimits {
+        ring_events: config.log.retention_events,
+        ring_bytes: config.log.retention_bytes,
+        replay_events: config.limits.resume_replay_events,
+        replay_bytes: config.limits.resume_replay_bytes,
+    }
+}
+
+/// What bounds the embedded log.
+pub(super) fn memory_limits(config: &Config) -> MemoryLimits {
+    let limits = &config.limits;
+    MemoryLimits {
+        retention_events: config.log.retention_events,
+        retention_bytes: config.log.retention_bytes,
+        idempotency_window: limits.idempotency_window,
+        idempotency_ids: limits.idempotency_ids,
+        memberships_per_user: limits.memberships_per_user,
+        session_ttl: limits.session_ttl,
+        ended_sessions: ENDED_SESSIONS_MAX,
     }
 }

@@ -12,8 +12,12 @@ mod banner;
 mod build;
 mod check;
 mod healthcheck;
+mod reload;
 mod serve;
 mod stop;
+#[cfg(test)]
+mod tests;
+mod watchdog;
 
 use std::{io, net::SocketAddr};
 
@@ -21,7 +25,8 @@ pub use banner::Banner;
 pub use build::App;
 pub use check::check;
 pub use healthcheck::{HealthcheckError, healthcheck, ready_url};
-pub use serve::{Reloading, serve};
+pub use reload::Reloading;
+pub use serve::serve;
 
 use crate::{auth::KeyError, config::ConfigErrors, ws::TlsError};
 
@@ -34,7 +39,7 @@ pub enum Stopped {
     CutShort,
 }
 
-/// Why a node did not start.
+/// Why a node did not start. Nothing of it is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// A port can't be bound. The operator's fault.

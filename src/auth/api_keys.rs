@@ -3,16 +3,17 @@
 //! Invariants: keys are kept and compared as digests, every key is compared with
 //! every presented text, and in constant time: neither length nor prefix leaks.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::config;
 
-/// The keys of the server API.
+/// The keys of the server API. Cloning shares them.
 #[derive(Clone)]
-pub struct ApiKeys(Vec<KnownKey>);
+pub struct ApiKeys(Arc<RwLock<Arc<[KnownKey]>>>);
 
 #[derive(Clone)]
 struct KnownKey {
@@ -41,7 +42,7 @@ impl ApiCaller {
 
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_list().entries(self.0.iter().map(|known| &known.caller)).finish()
+        formatter.debug_list().entries(self.0.read().iter().map(|known| &known.caller)).finish()
     }
 }
 
@@ -49,28 +50,38 @@ impl ApiKeys {
     /// Takes the configured keys. Empty ones never match.
     #[must_use]
     pub fn new(keys: &[config::ApiKey]) -> Self {
-        let known = keys.iter().enumerate().filter(|(_, key)| !key.key.reveal().is_empty());
-        let known = known.map(|(index, key)| KnownKey {
-            digest: digest(key.key.reveal()),
-            caller: ApiCaller { name: key.name.clone(), index, realms: key.realms.clone() },
-        });
-        Self(known.collect())
+        Self(Arc::new(RwLock::new(known(keys))))
+    }
+
+    /// Replaces all keys. A request that is under way was let in by the old ones.
+    pub fn replace(&self, keys: &[config::ApiKey]) {
+        *self.0.write() = known(keys);
     }
 
     /// True when there is no key, so that nobody can be told from anybody.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.read().is_empty()
     }
 
     /// Whose key `presented` is; `None` when it is nobody's.
     #[must_use]
-    pub fn find(&self, presented: &str) -> Option<&ApiCaller> {
+    pub fn find(&self, presented: &str) -> Option<ApiCaller> {
         let digest = digest(presented);
+        let keys = Arc::clone(&self.0.read());
         // No early end: the time does not say which key was near.
-        let same = self.0.iter().filter(|known| bool::from(known.digest.ct_eq(&digest)));
-        same.fold(None, |_, known| Some(&known.caller))
+        let same = keys.iter().filter(|known| bool::from(known.digest.ct_eq(&digest)));
+        same.fold(None, |_, known| Some(&known.caller)).cloned()
     }
+}
+
+fn known(keys: &[config::ApiKey]) -> Arc<[KnownKey]> {
+    let filled = keys.iter().enumerate().filter(|(_, key)| !key.key.reveal().is_empty());
+    let known = filled.map(|(index, key)| KnownKey {
+        digest: digest(key.key.reveal()),
+        caller: ApiCaller { name: key.name.clone(), index, realms: key.realms.clone() },
+    });
+    known.collect()
 }
 
 fn digest(key: &str) -> [u8; 32] {

@@ -213,6 +213,23 @@ impl Config {
         draft.finish(&Machine::here())
     }
 
+    /// What an embedded server uses: no dialect of ours, no key, little memory for
+    /// what was sent, and room for clients that talk much.
+    #[must_use]
+    pub fn embedded(listen: SocketAddr) -> Self {
+        let mut config = Draft::defaults(false).finish(&Machine::here());
+        config.public.listen = listen;
+        config.dialects.mattermost.enabled = false;
+        config.dialects.pydio.enabled = false;
+        config.log.retention_events = 16_384;
+        config.log.retention_bytes = 32 * 1024 * 1024;
+        config.shutdown.drain = Duration::from_secs(1);
+        config.limits.commands_per_second = 1_000.0;
+        config.limits.commands_burst = 2_000;
+        config.limits.session_ttl = Duration::from_secs(1);
+        config
+    }
+
     /// [`Config::dev`] with a known secret, one hub per processor of a small
     /// machine and a known node id. For tests only: everybody knows the secret.
     #[must_use]

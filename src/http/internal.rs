@@ -22,6 +22,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::DropGuard;
 use tower::ServiceExt as _;
 
 use super::{
@@ -63,7 +64,8 @@ pub struct InternalParts {
 #[derive(Debug)]
 pub struct Internal {
     address: SocketAddr,
-    stop: CancellationToken,
+    /// Ends the thread, also when the node is dropped without a stop.
+    stop: DropGuard,
     ended: oneshot::Receiver<()>,
 }
 
@@ -86,7 +88,7 @@ impl Internal {
         })?;
         let gone = || io::Error::other("the internal listener's thread ended");
         let address = was_bound.recv().map_err(|_| gone())??;
-        Ok(Self { address, stop, ended })
+        Ok(Self { address, stop: stop.drop_guard(), ended })
     }
 
     /// The address that was bound, with its real port.
@@ -101,7 +103,7 @@ impl Internal {
     ///
     /// Safe: it goes on ending.
     pub async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         // An error means that the thread has ended already.
         self.ended.await.ok();
     }
@@ -217,6 +219,8 @@ async fn note_route(request: Request, next: Next) -> Response {
 }
 
 async fn scrape(State(probes): State<Probes>) -> Response {
+    let is_ready = probes.readiness.reasons().is_empty();
+    probes.metrics.ready.set(i64::from(is_ready));
     let page = probes.metrics.render();
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], page).into_response()
 }

@@ -32,6 +32,6 @@ pub use connection::Door;
 pub use internal::{Internal, InternalParts};
 pub use listener::{Listener, Shared};
 pub use peer::Peer;
-pub use public::{PublicDoor, PublicRoutes, PublicSettings};
-pub use rest::{DemoSession, DemoUser, Twins};
+pub use public::{CookieName, PublicDoor, PublicRoutes, PublicSettings};
+pub use rest::{DemoSession, Rest, RestParts};
 pub use upgrade::UpgradeHandler;

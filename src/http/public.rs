@@ -14,13 +14,14 @@ use hyper::{
     header::{self, HeaderName},
 };
 use ipnet::IpNet;
+use parking_lot::RwLock;
 
 use super::{
     answer::{Answer, json, set, set_retry_after, text},
     connection::Door,
     demo, host,
     peer::{self, Peer},
-    rest::{DemoSession, Twin, Twins},
+    rest::{Call, Rest},
     upgrade::{SocketQuery, UpgradeHandler},
 };
 use crate::{
@@ -47,7 +48,7 @@ pub struct PublicSettings {
     pub allowed_origins: AllowedOrigins,
     /// `public.trusted_proxies`
     pub trusted_proxies: Vec<IpNet>,
-    /// `auth.cookie`
+    /// `auth.cookie` at the start; [`PublicDoor::cookie`] has newer ones.
     pub cookie: String,
     /// Which routes exist.
     pub routes: PublicRoutes,
@@ -65,6 +66,14 @@ pub struct PublicRoutes {
     pub echo: bool,
     /// `demo.enabled`
     pub pages: bool,
+    /// The program's own socket, at the root.
+    pub embedded: bool,
+}
+
+impl PublicRoutes {
+    /// Those of an embedded server.
+    pub const EMBEDDED: Self =
+        Self { mattermost: false, room: false, echo: false, pages: false, embedded: true };
 }
 
 impl PublicSettings {
@@ -82,6 +91,7 @@ impl PublicSettings {
                 room: config.dialects.room.enabled,
                 echo: config.dialects.echo,
                 pages: config.demo,
+                embedded: false,
             },
         }
     }
@@ -91,17 +101,38 @@ impl PublicSettings {
 #[derive(Debug)]
 pub struct PublicDoor<H> {
     settings: PublicSettings,
+    cookie: CookieName,
     metrics: Arc<Metrics>,
     handler: H,
-    twins: Option<Twins>,
-    demo_session: Option<String>,
+    rest: Option<Rest>,
+}
+
+/// Which cookie may carry a token; empty: none. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct CookieName(Arc<RwLock<Arc<str>>>);
+
+impl CookieName {
+    /// Begins with `name`.
+    pub(super) fn new(name: &str) -> Self {
+        Self(Arc::new(RwLock::new(Arc::from(name))))
+    }
+
+    /// Takes another name, for requests that come later.
+    pub fn replace(&self, name: &str) {
+        *self.0.write() = Arc::from(name);
+    }
+
+    /// The name of now.
+    #[must_use]
+    pub fn get(&self) -> Arc<str> {
+        Arc::clone(&self.0.read())
+    }
 }
 
 /// What a path leads to.
 #[derive(Debug)]
 enum Target<'a> {
-    Twin(&'a Twins, Twin<'a>),
-    Session(&'a str),
+    Call(&'a Rest, Call),
     Socket(Route),
     Ping,
     Page(&'static str, demo::Asset),
@@ -109,25 +140,26 @@ enum Target<'a> {
 }
 
 impl<H: UpgradeHandler> PublicDoor<H> {
-    /// A door that hands sockets to `handler`.
+    /// A door that hands sockets to `handler`, and takes no calls.
     pub fn new(settings: PublicSettings, metrics: Arc<Metrics>, handler: H) -> Self {
-        Self { settings, metrics, handler, twins: None, demo_session: None }
+        let cookie = CookieName::new(&settings.cookie);
+        Self { settings, cookie, metrics, handler, rest: None }
     }
 
-    /// The same, with the REST twins of the mattermost dialect.
+    /// The name of the cookie, for who changes it later.
     #[must_use]
-    pub fn with_twins(self, twins: Twins) -> Self {
-        Self { twins: Some(twins), ..self }
+    pub fn cookie(&self) -> CookieName {
+        self.cookie.clone()
     }
 
-    /// The same, with what `/demo/session.json` hands to the demo page: tokens, so
-    /// only on a development node.
+    /// The same, with the REST twins of the mattermost dialect and the calls of the pages.
     #[must_use]
-    pub fn with_demo_session(self, session: &DemoSession) -> Self {
-        Self { demo_session: serde_json::to_string(session).ok(), ..self }
+    pub fn with_calls(self, rest: Rest) -> Self {
+        let rest = Some(rest.with_cookie(self.cookie.clone()));
+        Self { rest, ..self }
     }
 
-    fn target<'a>(&'a self, path: &'a str) -> Option<Target<'a>> {
+    fn target(&self, path: &str) -> Option<Target<'_>> {
         let routes = self.settings.routes;
         let base = self.settings.base_path.trim_end_matches('/');
         let path = path.strip_prefix(base)?;
@@ -139,22 +171,19 @@ impl<H: UpgradeHandler> PublicDoor<H> {
             "/api/v4/system/ping" => routes.mattermost.then_some(Target::Ping),
             "/ws" => socket(routes.room, Route::Room(None)),
             "/echo" => socket(routes.echo, Route::Echo),
+            "" | "/" if routes.embedded => Some(Target::Socket(Route::Embedded)),
             _ if path.starts_with("/api/v4/users/") => {
-                let twin = Twin::of(path.strip_prefix("/api/v4/users/")?)?;
-                let twins = self.twins.as_ref().filter(|_| routes.mattermost);
-                twins.map(|twins| Target::Twin(twins, twin))
+                let rest = self.rest.as_ref().filter(|_| routes.mattermost)?;
+                Call::twin(path).map(|call| Target::Call(rest, call))
             }
             _ if path.starts_with("/ws/room/") => {
                 let name = Id::parse(path.strip_prefix("/ws/room/")?).ok()?;
                 socket(routes.room, Route::Room(Some(name)))
             }
-            "/demo/posts" if routes.pages => {
-                self.twins.as_ref().map(|twins| Target::Twin(twins, Twin::Posts))
-            }
-            "/demo/session.json" if routes.pages => {
-                self.demo_session.as_deref().map(Target::Session)
-            }
             _ if routes.pages => {
+                if let (Some(rest), Some(call)) = (&self.rest, Call::of_pages(path)) {
+                    return Some(Target::Call(rest, call));
+                }
                 let label = if path == "/" { "/" } else { PAGES };
                 let page = demo::asset(path).map(|asset| Target::Page(label, asset));
                 page.or_else(|| demo::redirect(path).map(Target::Redirect))
@@ -183,7 +212,7 @@ impl<H: UpgradeHandler> PublicDoor<H> {
         };
         let headers = request.headers();
         let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let token = token_from_headers(lines, &self.settings.cookie);
+        let token = token_from_headers(lines, &self.cookie.get());
         let proxies = &self.settings.trusted_proxies;
         let client = peer.client(headers, proxies);
         let knock = Knock {
@@ -243,23 +272,16 @@ impl<H: UpgradeHandler> Door for PublicDoor<H> {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match target {
             Target::Socket(route) => self.socket(route, request, peer).await,
-            Target::Twin(twins, twin) => {
-                Answer::new(twin.label(), twins.answer(twin, request).await)
-            }
+            Target::Call(rest, call) => rest.answer(call, request, peer).await,
             Target::Ping if reads => {
                 let ok = json(StatusCode::OK, r#"{"status":"OK"}"#);
                 Answer::new("/api/v4/system/ping", ok)
             }
             Target::Ping => Answer::new("/api/v4/system/ping", self.not_allowed("GET, HEAD")),
-            Target::Session(_) | Target::Session(_) | Target::Page(..) | Target::Redirect(_)
-                if !reads =>
-            {
+            Target::Page(..) | Target::Redirect(_) if !reads => {
                 Answer::new(PAGES, self.not_allowed("GET, HEAD"))
             }
             Target::Page(label, asset) => Answer::new(label, page(&asset, &request)),
-            Target::Session(session) => {
-                Answer::new(PAGES, json(StatusCode::OK, session.to_owned()))
-            }
             Target::Redirect(to) => {
                 let mut response = text(StatusCode::PERMANENT_REDIRECT, "this page moved");
                 set(response.headers_mut(), header::LOCATION, to);
@@ -276,6 +298,7 @@ fn label(route: &Route) -> &'static str {
         Route::Room(None) => "/ws",
         Route::Room(Some(_)) => "/ws/room/{name}",
         Route::Echo => "/echo",
+        Route::Embedded => "embedded",
     }
 }
 

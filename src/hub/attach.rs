@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{
     addressed::{Reader, Verdict},
-    connection::{Connection, Token},
+    connection::Connection,
     index::{Key, Realm},
     link::Link,
     shard::{Shard, session_ended},
@@ -231,24 +231,18 @@ impl Shard {
                 |topic| if let Topic::Status(user) = topic { Some(user.clone()) } else { None },
             )
             .collect();
-        let identity = &attach.identity;
         let key = self.connections.insert(Connection {
             id: reader.connection,
             realm: attach.realm_key,
-            user: reader.user.clone(),
+            identity: Arc::clone(&attach.identity),
             scope: reader.scope.clone(),
             link: Arc::clone(&attach.link),
             seq,
             cursor,
-            token: Box::new(Token {
-                session: identity.session.clone(),
-                issued_at: identity.issued_at,
-                expires_at: identity.expires_at,
-                opened_at_ms: self.clock.now_ms(),
-            }),
             view: None,
             watches: Vec::new(),
             pinged_at: 0,
+            opened_at_ms: self.clock.now_ms(),
             chain: Chain::default(),
             is_touched: false,
             behind_at: None,

@@ -11,10 +11,7 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    model::{
-        Body, ConnectionId, Record, Revocation, Revocations, Scope, SessionId, UnixSeconds, UserId,
-        View,
-    },
+    model::{Body, ConnectionId, Identity, Record, Revocation, Revocations, Scope, UserId, View},
 };
 
 /// A connection that has a socket on this node.
@@ -22,18 +19,20 @@ use crate::{
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) realm: usize,
-    pub(super) user: UserId,
+    /// What its token proved. Shared with the session.
+    pub(super) identity: Arc<Identity>,
     pub(super) scope: Scope,
     pub(super) link: Arc<Link>,
     /// The number that the next event gets.
     pub(super) seq: u64,
     /// Offset up to which this connection has been served.
     pub(super) cursor: u64,
-    pub(super) token: Box<Token>,
     pub(super) view: Option<Box<View>>,
     pub(super) watches: Vec<UserId>,
     /// When the last unanswered ping was sent, in ticks; 0 when none is.
     pub(super) pinged_at: u32,
+    /// When this socket began, in milliseconds since 1970.
+    pub(super) opened_at_ms: u64,
     /// What this turn has for it; `seq` and `cursor` count it already.
     pub(super) chain: Chain,
     pub(super) is_touched: bool,
@@ -42,16 +41,12 @@ pub(super) struct Connection {
     pub(super) behind_at: Option<u64>,
 }
 
-/// What of a token matters while its socket is open.
-#[derive(Debug)]
-pub(super) struct Token {
-    pub(super) session: Option<SessionId>,
-    pub(super) issued_at: Option<UnixSeconds>,
-    pub(super) expires_at: UnixSeconds,
-    pub(super) opened_at_ms: u64,
-}
-
 impl Connection {
+    /// Whose it is.
+    pub(super) fn user(&self) -> &UserId {
+        &self.identity.user
+    }
+
     /// Notes `record` for this turn.
     pub(super) fn take(&mut self, record: &Record, turn: &mut Turn, metrics: &Metrics) {
         let is_withheld = self.withholds(record);
@@ -102,7 +97,7 @@ impl Connection {
 
     /// True when `revocation` ends this connection's token.
     pub(super) fn is_ended_by(&self, revocation: &Revocation) -> bool {
-        let session = self.token.session.as_ref();
-        Revocations::of(revocation, &self.user, session).ends_token(self.token.issued_at, session)
+        let Identity { user, session, .. } = &*self.identity;
+        Revocations::of(revocation, user, session.as_ref()).ends(&self.identity)
     }
 }

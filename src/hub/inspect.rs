@@ -35,13 +35,13 @@ impl Shard {
         let connection = self.connections.get(index.key(id)? as usize)?;
         let (outbox_events, outbox_bytes) = connection.link.fill();
         Some(ConnectionInfo {
-            user: connection.user.clone(),
+            user: connection.user().clone(),
             dialect: connection.link.encoding().name,
             seq: connection.seq,
             cursor: connection.cursor.max(index.seen),
             outbox_events,
             outbox_bytes,
-            since_ms: connection.token.opened_at_ms,
+            since_ms: connection.opened_at_ms,
         })
     }
 
@@ -53,7 +53,7 @@ impl Shard {
         let named = |key: &super::index::Key| {
             self.connections
                 .get(*key as usize)
-                .map(|connection| (connection.user.clone(), connection.id))
+                .map(|connection| (connection.user().clone(), connection.id))
         };
         keys.iter().filter_map(named).collect()
     }

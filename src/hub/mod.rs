@@ -13,6 +13,7 @@
 
 mod addressed;
 mod attach;
+mod bounds;
 mod connection;
 mod deliveries;
 mod index;
@@ -33,9 +34,10 @@ use tokio::{
 
 pub use addressed::{Reader, Rule, Verdict};
 pub use attach::{Attach, Attached, ResetCause, Start};
+pub use bounds::{LinkContext, LinkLimits};
 pub use deliveries::Deliveries;
 pub use index::Realm;
-pub use link::{Duty, Link, LinkContext, Writer};
+pub use link::{Duty, Link, Writer};
 pub use outbox::{Outbox, OutboxLimits, Pushed};
 pub use ring::{Ring, RingFill};
 
@@ -280,10 +282,9 @@ impl Hub {
     }
 
     fn drain_step(&mut self) {
-        if let Some(drain) = &self.drain
-            && !self.shard.drain_step(drain)
-        {
-            self.drain = None;
+        // The drain never ends: a connection that was on its way comes after the others.
+        if let Some(drain) = &self.drain {
+            self.shard.drain_step(drain);
         }
     }
 

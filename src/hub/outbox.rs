@@ -26,7 +26,7 @@ use crate::{
 pub(super) const WRITE_BYTES: usize = 64 * 1024;
 
 /// Withheld events that may wait for company before they are written anyway.
-const LAZY_NOOPS_MAX: usize = 64;
+const LAZY_NOOPS_MAX: u16 = 64;
 
 /// Items that an outbox keeps room for between two turns.
 const CALM_ITEMS: usize = 16;
@@ -65,26 +65,46 @@ enum Item {
     Frame(Bytes),
 }
 
-/// The queue in front of one socket.
+/// What a replay may add to the bounds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Credit {
+    events: usize,
+    bytes: usize,
+}
+
+/// The queue in front of one socket. Small, because every idle connection has one.
 #[derive(Debug, Default)]
 pub struct Outbox {
     items: VecDeque<Item>,
     /// Bytes that were encoded but not yet taken by the socket.
-    unsent: Vec<u8>,
-    events: usize,
-    bytes: usize,
+    unsent: Box<[u8]>,
+    events: u32,
+    bytes: u32,
     /// What a resume may add to the bounds, until it has left.
-    credit_events: usize,
-    credit_bytes: usize,
-    lazy_noops: usize,
+    credit: Option<Box<Credit>>,
+    lazy_noops: u16,
     closed: bool,
 }
 
 impl Outbox {
     /// Lets a replay of so many events and bytes wait beyond the usual bounds.
     pub fn grant(&mut self, events: usize, bytes: usize) {
-        self.credit_events = events;
-        self.credit_bytes = bytes;
+        self.credit = Some(Box::new(Credit { events, bytes }));
+    }
+
+    /// Events and bytes that may wait now.
+    fn bounds(&self, limits: OutboxLimits) -> (usize, usize) {
+        let credit = self.credit.as_deref().copied().unwrap_or_default();
+        (limits.events + credit.events, limits.bytes + credit.bytes)
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.events += 1;
+        self.bytes = self.bytes.saturating_add(small(bytes));
+    }
+
+    fn has(&self) -> (usize, usize) {
+        (self.events as usize, self.bytes as usize)
     }
 
     /// Queues an event under `seq`.
@@ -99,19 +119,18 @@ impl Outbox {
             return Pushed::Withheld;
         }
         let bytes = encoding.shared(record).payload.len() + FRAME_OVERHEAD_BYTES;
-        let events_max = limits.events + self.credit_events;
-        let bytes_max = limits.bytes + self.credit_bytes;
-        let is_pressed = self.events * 2 >= events_max || self.bytes * 2 >= bytes_max;
+        let (events_max, bytes_max) = self.bounds(limits);
+        let (events_now, bytes_now) = self.has();
+        let is_pressed = events_now * 2 >= events_max || bytes_now * 2 >= bytes_max;
         if is_pressed && is_ephemeral(record) {
             return self.push_noop(seq, encoding, limits);
         }
         // A single event that is over the byte bound still goes out, alone.
-        let fits = self.events < events_max && self.bytes + bytes <= bytes_max;
-        if !fits && self.events > 0 {
+        let fits = events_now < events_max && bytes_now + bytes <= bytes_max;
+        if !fits && events_now > 0 {
             return Pushed::Full;
         }
-        self.events += 1;
-        self.bytes += bytes;
+        self.add(bytes);
         self.items.push_back(Item::Event { record: Arc::clone(record), seq });
         Pushed::Queued
     }
@@ -121,11 +140,10 @@ impl Outbox {
         if self.closed || encoding.tail == Tail::None {
             return Pushed::Withheld;
         }
-        if self.events >= limits.events + self.credit_events {
+        if self.has().0 >= self.bounds(limits).0 {
             return Pushed::Full;
         }
-        self.events += 1;
-        self.bytes += encoding.noop.len() + FRAME_OVERHEAD_BYTES;
+        self.add(encoding.noop.len() + FRAME_OVERHEAD_BYTES);
         self.lazy_noops += 1;
         self.items.push_back(Item::Noop { seq });
         Pushed::Withheld
@@ -138,13 +156,13 @@ impl Outbox {
         if self.closed {
             return true;
         }
-        let fits = self.events < limits.events + self.credit_events
-            && self.bytes + frame.len() <= limits.bytes + self.credit_bytes;
-        if !fits && self.events > 0 {
+        let (events_max, bytes_max) = self.bounds(limits);
+        let (events_now, bytes_now) = self.has();
+        let fits = events_now < events_max && bytes_now + frame.len() <= bytes_max;
+        if !fits && events_now > 0 {
             return false;
         }
-        self.events += 1;
-        self.bytes += frame.len();
+        self.add(frame.len());
         self.items.push_back(Item::Frame(frame));
         true
     }
@@ -152,8 +170,7 @@ impl Outbox {
     /// Queues the last frame. Nothing enters after it.
     pub fn close(&mut self, frame: Bytes) {
         if !self.closed {
-            self.bytes += frame.len();
-            self.events += 1;
+            self.add(frame.len());
             self.items.push_back(Item::Frame(frame));
             self.closed = true;
         }
@@ -166,7 +183,8 @@ impl Outbox {
         if !self.closed {
             self.items.clear();
             self.events = 0;
-            self.bytes = self.unsent.len();
+            self.lazy_noops = 0;
+            self.bytes = small(self.unsent.len());
             self.close(frame);
         }
     }
@@ -187,14 +205,19 @@ impl Outbox {
     #[must_use]
     pub fn is_due(&self) -> bool {
         !self.unsent.is_empty()
-            || self.items.len() > self.lazy_noops
+            || self.items.len() > usize::from(self.lazy_noops)
             || self.lazy_noops >= LAZY_NOOPS_MAX
+    }
+
+    /// Events and bytes that wait, as they are kept.
+    pub(super) fn counts(&self) -> (u32, u32) {
+        (self.events, self.bytes)
     }
 
     /// Events and bytes that wait.
     #[must_use]
     pub fn fill(&self) -> (usize, usize) {
-        (self.events, self.bytes)
+        self.has()
     }
 
     /// Moves the next frames into `scratch`, up to one write's worth.
@@ -208,8 +231,8 @@ impl Outbox {
     ) {
         scratch.clear();
         if !self.unsent.is_empty() {
-            std::mem::swap(scratch, &mut self.unsent);
-            self.bytes = self.bytes.saturating_sub(scratch.len());
+            scratch.extend_from_slice(&std::mem::take(&mut self.unsent));
+            self.bytes = self.bytes.saturating_sub(small(scratch.len()));
         }
         while scratch.len() < WRITE_BYTES {
             let Some(item) = self.items.pop_front() else { break };
@@ -217,20 +240,20 @@ impl Outbox {
             match item {
                 Item::Event { record, seq } => {
                     let shared = encoding.shared(&record);
-                    self.bytes =
-                        self.bytes.saturating_sub(shared.payload.len() + FRAME_OVERHEAD_BYTES);
+                    let bytes = shared.payload.len() + FRAME_OVERHEAD_BYTES;
+                    self.bytes = self.bytes.saturating_sub(small(bytes));
                     put_rendering(scratch, shared, encoding.tail, seq);
                     deliveries.count(class(&record), record.accepted_at_us);
                 }
                 Item::Noop { seq } => {
-                    self.bytes =
-                        self.bytes.saturating_sub(encoding.noop.len() + FRAME_OVERHEAD_BYTES);
+                    let bytes = encoding.noop.len() + FRAME_OVERHEAD_BYTES;
+                    self.bytes = self.bytes.saturating_sub(small(bytes));
                     self.lazy_noops -= 1;
                     put_frame(scratch, Opcode::Text, encoding.noop, encoding.tail, seq);
                     deliveries.count(Class::Noop, 0);
                 }
                 Item::Frame(frame) => {
-                    self.bytes = self.bytes.saturating_sub(frame.len());
+                    self.bytes = self.bytes.saturating_sub(small(frame.len()));
                     scratch.extend_from_slice(&frame);
                 }
             }
@@ -242,19 +265,15 @@ impl Outbox {
 
     /// Takes back what the socket did not take.
     pub fn keep(&mut self, unsent: &[u8]) {
-        self.unsent = unsent.to_vec();
-        self.bytes += unsent.len();
+        self.unsent = Box::from(unsent);
+        self.bytes = self.bytes.saturating_add(small(unsent.len()));
     }
 
     /// Forgets what a replay was granted, and big buffers.
     fn rest(&mut self) {
-        self.credit_events = 0;
-        self.credit_bytes = 0;
+        self.credit = None;
         if self.items.capacity() > CALM_ITEMS {
             self.items = VecDeque::new();
-        }
-        if self.unsent.capacity() > 0 {
-            self.unsent = Vec::new();
         }
     }
 
@@ -264,6 +283,11 @@ impl Outbox {
             self.items = VecDeque::new();
         }
     }
+}
+
+/// A length as an outbox counts it: far below its range, and never wrapped.
+fn small(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 fn is_ephemeral(record: &Record) -> bool {

@@ -198,7 +198,7 @@ impl Shard {
             let served_up_to = connection.cursor.max(index.seen);
             let cursor = connection.behind_at.unwrap_or(served_up_to);
             connection.link.leave_at(connection.seq, cursor);
-            let who = (&connection.user, &connection.scope);
+            let who = (connection.user(), &connection.scope);
             index.remove(key, connection.id, who, &connection.watches);
         }
         self.hub_metrics.connections.dec();
@@ -280,7 +280,7 @@ impl Delivery<'_> {
     /// Those that are not of `user`, who were served already.
     fn send_others(&mut self, keys: impl Iterator<Item = Key>, user: &UserId) {
         for key in keys {
-            if self.connections.get(key as usize).is_some_and(|one| one.user != *user) {
+            if self.connections.get(key as usize).is_some_and(|one| one.user() != user) {
                 self.send(key);
             }
         }
@@ -293,7 +293,7 @@ impl Delivery<'_> {
         }
         let has_omissions =
             !self.event.omit_users.is_empty() || self.event.omit_connection.is_some();
-        if has_omissions && omission(self.event, connection.id, &connection.user).is_some() {
+        if has_omissions && omission(self.event, connection.id, connection.user()).is_some() {
             return;
         }
         connection.take(self.record, self.turn, self.metrics);

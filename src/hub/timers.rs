@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     index::Key,
-    link::{Link, ticks},
+    link::Link,
     shard::{Shard, session_ended, slow_reader},
 };
 use crate::{clock::random_below, model::CloseCode, ws::frame};
@@ -57,14 +57,14 @@ impl Shard {
                 connection.pinged_at = 0;
             }
             let key = Key::try_from(key).unwrap_or(Key::MAX);
-            let finding = if connection.token.expires_at <= now_s {
+            let finding = if connection.identity.expires_at <= now_s {
                 Finding::Expired
             } else if link.is_stalled(now) {
                 Finding::Stalled
             } else if link.is_message_overdue(now) {
                 Finding::Overdue
             } else if connection.pinged_at != 0 {
-                if now.saturating_sub(connection.pinged_at) <= ticks(link.context().pong_timeout) {
+                if now.saturating_sub(connection.pinged_at) <= link.context().pong_timeout() {
                     continue;
                 }
                 Finding::Silent
@@ -111,8 +111,8 @@ impl Shard {
         }
     }
 
-    /// Closes this step's share. Returns false when nothing is left to close.
-    pub(super) fn drain_step(&mut self, drain: &Drain) -> bool {
+    /// Closes this step's share.
+    pub(super) fn drain_step(&mut self, drain: &Drain) {
         let left = self.connections.len();
         let steps = drain.ends_at.saturating_duration_since(Instant::now()).as_millis()
             / DRAIN_STEP.as_millis();
@@ -126,14 +126,13 @@ impl Shard {
                 link.close(CloseCode::Restart.number(), "the server restarts: reconnect at once");
             });
         }
-        !self.connections.is_empty()
     }
 }
 
 /// Quiet time after which this connection is pinged: spread by 20 % around the
 /// configured one, so that pings of connections that came together do not.
 fn ping_after(link: &Link, key: Key) -> u32 {
-    let interval = ticks(link.context().ping_interval);
+    let interval = link.context().ping_interval();
     let spread = key.wrapping_mul(2_654_435_761) >> 24;
     interval * 4 / 5 + interval * 2 / 5 * spread / 255
 }

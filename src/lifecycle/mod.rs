@@ -10,10 +10,12 @@
 
 use std::{
     future::Future,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -107,10 +109,7 @@ impl Sessions {
     {
         let guard = PanicGuard(Arc::clone(&self.panics));
         // TaskTracker owns the task; the handle is not needed to keep it alive.
-        drop(self.tracker.spawn(async move {
-            let _count_a_panic = guard;
-            future.await;
-        }));
+        drop(self.tracker.spawn(Guarded { future, _count_a_panic: guard }));
     }
 
     /// How many session tasks run now.
@@ -143,6 +142,24 @@ impl Sessions {
             Ok(()) => 0,
             Err(_elapsed) => self.tracker.len(),
         }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A session's future and its guard. An async block would keep room for the future
+    /// twice, and every idle connection is one of these.
+    struct Guarded<F> {
+        #[pin]
+        future: F,
+        _count_a_panic: PanicGuard,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Guarded<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(ctx)
     }
 }
 

@@ -37,12 +37,27 @@ async fn a_session_that_panics_is_counted_and_costs_only_itself() {
 #[test]
 fn a_node_is_ready_when_the_last_reason_is_withdrawn() {
     let readiness = Readiness::blocked("starting");
-    let changes = readiness.changes();
     readiness.block("draining");
     readiness.block("draining");
     assert_eq!(readiness.clone().reasons(), ["draining", "starting"]);
     readiness.clear("starting");
     readiness.clear("draining");
     assert_eq!(readiness.reasons(), [""; 0]);
-    assert!(changes.has_changed().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_beat_is_late_is_stuck_until_the_next_one() {
+    let readiness = Readiness::blocked("starting");
+    readiness.clear("starting");
+    readiness.beat(Duration::from_secs(3));
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(readiness.reasons(), [""; 0]);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    readiness.block("hub");
+    assert_eq!(readiness.reasons(), ["hub", "stuck"]);
+    readiness.beat(Duration::from_secs(3));
+    assert_eq!(readiness.reasons(), ["hub"]);
+    tokio::time::advance(Duration::from_secs(9)).await;
+    readiness.rest();
+    assert_eq!(readiness.reasons(), ["hub"]);
 }

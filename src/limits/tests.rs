@@ -55,16 +55,16 @@ async fn a_table_of_buckets_is_bounded() {
 #[test]
 fn a_guard_counts_down_once() {
     let counted = Counted::default();
-    let first = counted.add("a", 2).unwrap();
-    let second = counted.add("a", 2).unwrap();
-    assert!(counted.add("a", 2).is_none());
-    assert!(counted.add("b", 2).is_some(), "and its guard is dropped at once");
+    let first = counted.add(&"a", 2).unwrap();
+    let second = counted.add(&"a", 2).unwrap();
+    assert!(counted.add(&"a", 2).is_none());
+    assert!(counted.add(&"b", 2).is_some(), "and its guard is dropped at once");
     assert_eq!((counted.count(&"a"), counted.count(&"b")), (2, 0));
     drop(first);
-    let third = counted.add("a", 2).unwrap();
+    let third = counted.add(&"a", 2).unwrap();
     drop((second, third));
     assert_eq!(counted.peers(), 0);
-    let unlimited: Vec<_> = (0..100).map(|_| counted.add("c", 0).unwrap()).collect();
+    let unlimited: Vec<_> = (0..100).map(|_| counted.add(&"c", 0).unwrap()).collect();
     assert_eq!(counted.count(&"c"), 100);
     drop(unlimited);
     assert_eq!(counted.peers(), 0);

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::{
-    AppendError, Appended, Checkpoint, Claim, Draft, LogError, MemoryLog, Opening, RealmLog,
-    Snapshot, Tail,
+    AppendError, Appended, Checkpoint, Claim, Draft, LogError, MemoryLimits, MemoryLog, Opening,
+    RealmLog, Snapshot, Tail,
 };
 use crate::model::{
     ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
@@ -18,6 +18,15 @@ use crate::model::{
 pub enum AnyLog {
     /// The embedded log.
     Memory(Arc<MemoryLog>),
+}
+
+impl AnyLog {
+    /// Takes new bounds.
+    pub fn apply_limits(&self, limits: &MemoryLimits) {
+        match self {
+            Self::Memory(log) => log.apply_limits(limits),
+        }
+    }
 }
 
 impl RealmLog for AnyLog {

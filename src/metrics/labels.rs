@@ -6,7 +6,7 @@
 use super::family::{Labels, Values};
 
 /// Dialects.
-pub const DIALECTS: [&str; 4] = ["mattermost", "pydio", "room", "echo"];
+pub const DIALECTS: [&str; 5] = ["mattermost", "pydio", "room", "echo", "embedded"];
 /// Classes of what is sent to sockets.
 pub const CLASSES: [&str; 3] = ["durable", "ephemeral", "noop"];
 /// Classes of events whose way is timed.
@@ -171,6 +171,7 @@ pub const REASONS: [(&str, &[&str]); 7] = [
             "handshakes",
             "auth_failures",
             "commands",
+            "typing",
             "subscriptions",
             "api_events",
             "other",
@@ -191,14 +192,16 @@ const PUBLISH: &[&str] =
     &["200", "400", "401", "403", "405", "408", "409", "413", "415", "429", "503", "other"];
 
 /// The routes of both listeners and the statuses that each may answer.
-pub const ROUTES: [(&str, &[&str]); 32] = [
+pub const ROUTES: [(&str, &[&str]); 33] = [
     ("/api/v4/websocket", SOCKET),
     ("/ws", SOCKET),
     ("/ws/room/{name}", SOCKET),
     ("/echo", SOCKET),
+    // The root of an embedded server.
+    ("embedded", SOCKET),
     ("/", PAGE),
     ("/demo/{file}", PAGE),
-    ("/demo/posts", TWIN),
+    ("/demo/posts", PUBLISH),
     ("/api/v4/system/ping", PAGE),
     ("/api/v4/users/{id}/status", TWIN),
     ("/api/v4/users/status/ids", TWIN),

@@ -29,6 +29,7 @@ pub use membership::{Interval, Memberships};
 pub use position::{Generation, Position, Tag};
 pub use record::{
     Body, Event, Record, Rendering, RenderingSlot, Renderings, Revocation, RevocationScope,
+    SharedText,
 };
 pub use revocation::Revocations;
 pub use session::{Identity, Scope, SessionRecord, UnixSeconds};

@@ -155,6 +155,24 @@ pub struct Event {
     pub sender: Option<Arc<str>>,
 }
 
+/// A text that many records share, such as the name of an event that the server makes.
+#[derive(Debug)]
+pub struct SharedText(OnceLock<Arc<str>>, &'static str);
+
+impl SharedText {
+    /// For a static: the text is put on the heap at its first use.
+    #[must_use]
+    pub const fn new(text: &'static str) -> Self {
+        Self(OnceLock::new(), text)
+    }
+
+    /// The shared text.
+    #[must_use]
+    pub fn get(&self) -> Arc<str> {
+        Arc::clone(self.0.get_or_init(|| Arc::from(self.1)))
+    }
+}
+
 /// The end of tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {

@@ -255,9 +255,10 @@ impl Node {
             watches: snapshot.watches.clone(),
             known_up_to: snapshot.position.offset,
         };
-        let replay_max = (self.limits.replay_events, self.limits.replay_bytes);
+        let limits = *self.limits.read();
+        let replay_max = (limits.replay_events, limits.replay_bytes);
         let (realm_key, realm) = (seat.entry.key, Arc::clone(&seat.entry.realm));
-        let (identity, link) = (Arc::clone(&arrival.identity), Arc::clone(&arrival.link));
+        let (identity, link) = (Arc::clone(&seat.identity), Arc::clone(&arrival.link));
         move |hello, answer| Attach {
             realm_key,
             realm,

@@ -14,7 +14,9 @@
 mod connect;
 mod inspect;
 mod publish;
+mod pulse;
 mod rooms;
+mod standing;
 mod status;
 mod tail;
 mod watch;
@@ -31,7 +33,9 @@ pub use crate::{
 pub use connect::{Arrival, Greet, Greeting, Resume, Seat, Welcome};
 pub use inspect::{Delivery, NodeInfo, RealmInfo};
 pub use publish::{PublishError, Published};
+pub use pulse::{Pulse, Stuck};
 pub use rooms::HISTORY_MAX;
+pub use standing::Standing;
 pub use status::StatusTask;
 pub use tail::Tails;
 pub use watch::WatchError;
@@ -53,8 +57,8 @@ const STARTING_REALMS: usize = 64;
 /// Status changes that may wait to be published.
 const WAITING_TRANSITIONS: usize = 4_096;
 
-/// What bounds a node.
-#[derive(Debug, Clone)]
+/// What bounds a node. A ring keeps the size that its realm began with.
+#[derive(Debug, Clone, Copy)]
 pub struct NodeLimits {
     /// Records in the ring of one realm.
     pub ring_events: usize,
@@ -92,7 +96,7 @@ pub struct Node {
     log: AnyLog,
     presence: AnyPresence,
     hubs: Vec<HubHandle>,
-    limits: NodeLimits,
+    limits: RwLock<NodeLimits>,
     metrics: Arc<Metrics>,
     clock: Clock,
     rooms: Arc<Rooms>,
@@ -128,7 +132,7 @@ impl Node {
             log: parts.log,
             presence: parts.presence,
             hubs,
-            limits: parts.limits,
+            limits: RwLock::new(parts.limits),
             metrics: parts.metrics,
             clock: parts.clock,
             rooms: Arc::default(),
@@ -162,6 +166,11 @@ impl Node {
         &self.clock
     }
 
+    /// Takes new bounds, for realms and resumes that come later.
+    pub fn apply_limits(&self, limits: NodeLimits) {
+        *self.limits.write() = limits;
+    }
+
     /// The hub of a user: the same for all their connections.
     fn hub(&self, realm: usize, user: &UserId) -> Option<&HubHandle> {
         use std::hash::BuildHasher as _;
@@ -193,7 +202,7 @@ impl Node {
 
     /// Attaches a realm to this node: its ring is empty and begins where its tail does.
     fn adopt(&self, id: &RealmId, began_at: u64) -> RealmEntry {
-        let limits = &self.limits;
+        let limits = *self.limits.read();
         let ring = Ring::new(began_at, limits.ring_events, limits.ring_bytes);
         let mut realms = self.realms.write();
         let realm = Arc::new(Realm { id: id.clone(), ring, began_at });

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Node;
 use crate::{
     log::{AppendError, Draft, LogError, RealmLog as _},
-    model::{Body, Event, Position, RealmId, Topic, UserId},
+    model::{Body, Event, Position, RealmId, SharedText, Topic, UserId},
 };
 
 /// The acknowledgement of a record.
@@ -68,6 +68,11 @@ impl From<AppendError> for PublishError {
         }
     }
 }
+
+/// The name of the events that are made here.
+static NAME: SharedText = SharedText::new("typing");
+/// They have no id: nobody repeats them.
+static NO_ID: SharedText = SharedText::new("");
 
 impl Node {
     /// Appends `drafts` to the log of `realm`, in order.
@@ -160,14 +165,14 @@ impl Node {
         data: Bytes,
     ) -> Result<Published, PublishError> {
         let event = Event {
-            name: Arc::from("typing"),
+            name: NAME.get(),
             data,
             to,
             omit_users: vec![user.clone()],
             omit_connection: None,
             ephemeral: true,
             binary: false,
-            id: Arc::from(""),
+            id: NO_ID.get(),
             sender: Some(Arc::from(user.as_str())),
         };
         self.publish_one(realm, Draft { body: Body::Event(event), id: None }).await

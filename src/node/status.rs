@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Node, Seat};
 use crate::{
     log::Draft,
-    model::{Body, Event, ManualStatus, RealmId, Status, StatusRecord, Topic, UserId},
+    model::{Body, Event, ManualStatus, RealmId, SharedText, Status, StatusRecord, Topic, UserId},
     presence::{
         Changed, Ending, Explanation, Presence as _, PresenceError, Transition, UserPresence,
     },
@@ -20,6 +20,11 @@ use crate::{
 
 /// How often it is looked for users who turn away and graces that end.
 const SWEEP: Duration = Duration::from_millis(250);
+
+/// The name of the events that are made here.
+static NAME: SharedText = SharedText::new("status_change");
+/// They have no id: nobody repeats them.
+static NO_ID: SharedText = SharedText::new("");
 
 impl Node {
     /// A socket carries the connection of `seat` now.
@@ -257,14 +262,14 @@ impl StatusTask {
         // Ids and statuses need no escaping in JSON.
         let data = format!(r#"{{"status":"{}","user_id":"{user}"}}"#, status.as_str());
         let event = Event {
-            name: Arc::from("status_change"),
+            name: NAME.get(),
             data: Bytes::from(data),
             to: Topic::Status(user),
             omit_users: Vec::new(),
             omit_connection: None,
             ephemeral: true,
             binary: false,
-            id: Arc::from(""),
+            id: NO_ID.get(),
             sender: None,
         };
         let draft = Draft { body: Body::Event(event), id: None };

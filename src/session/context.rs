@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-use tokio::time::Instant;
+use tokio::sync::watch;
 
 use super::writers::Writers;
 use crate::{
     auth::Verifier,
     config::{Config, Limits},
     dialect::json::JsonLimits,
-    hub::{LinkContext, OutboxLimits},
-    lifecycle::CancellationToken,
+    hub::{LinkContext, LinkLimits, OutboxLimits},
+    lifecycle::{CancellationToken, Sessions},
     node::Node,
+    ws::FrameLimits,
 };
 
 /// The parts that a session works with.
@@ -25,78 +25,66 @@ pub struct Context {
     pub node: Arc<Node>,
     /// Who a token stands for.
     pub verifier: Arc<Verifier>,
-    /// The configuration that the node started with; for limits ask [`Context::limits`].
+    /// The configuration that the node was started with; `limits` has newer limits.
     pub config: Arc<Config>,
     /// Cancelled when the node drains: sockets without a user end then.
     pub draining: CancellationToken,
+    /// Owns the tasks of sockets.
+    pub sessions: Sessions,
+    limits: watch::Receiver<Arc<Limits>>,
+    pub(super) links: Arc<LinkContext>,
     pub(super) writers: Writers,
-    current: RwLock<Current>,
-    epoch: Instant,
-}
-
-/// What a reload replaces.
-#[derive(Debug)]
-struct Current {
-    limits: Arc<Limits>,
-    links: Arc<LinkContext>,
-}
-
-impl Current {
-    fn new(limits: Arc<Limits>, node: &Node, epoch: Instant) -> Self {
-        let links = Arc::new(LinkContext {
-            outbox: OutboxLimits { events: limits.outbox_events, bytes: limits.outbox_bytes },
-            stall: limits.outbox_stall,
-            ping_interval: limits.ping_interval,
-            pong_timeout: limits.pong_timeout,
-            message_timeout: limits.message_timeout,
-            epoch,
-            metrics: Arc::clone(node.metrics()),
-        });
-        Self { limits, links }
-    }
 }
 
 impl Context {
-    /// Puts the parts together.
+    /// Puts the parts together: the configuration of the start, and the limits of now.
     #[must_use]
     pub fn new(
         node: Arc<Node>,
         verifier: Arc<Verifier>,
-        config: Arc<Config>,
+        (config, limits): (Arc<Config>, watch::Receiver<Arc<Limits>>),
         draining: CancellationToken,
+        sessions: Sessions,
     ) -> Arc<Self> {
-        let epoch = Instant::now();
-        let current = Current::new(Arc::new(config.limits.clone()), &node, epoch);
-        let current = RwLock::new(current);
+        let metrics = Arc::clone(node.metrics());
+        let links = Arc::new(LinkContext::new(link_limits(&limits.borrow()), metrics));
         let writers = Writers::new(node.metrics(), node.clock().clone());
-        Arc::new(Self { node, verifier, config, draining, writers, current, epoch })
+        Arc::new(Self { node, verifier, config, draining, sessions, limits, links, writers })
     }
 
     /// The limits of now.
     #[must_use]
     pub fn limits(&self) -> Arc<Limits> {
-        Arc::clone(&self.current.read().limits)
+        Arc::clone(&self.limits.borrow())
     }
 
-    /// Replaces the limits. Sockets that are open keep the bounds of their outbox and
-    /// their timers.
-    pub fn set_limits(&self, limits: Arc<Limits>) {
-        let current = Current::new(limits, &self.node, self.epoch);
-        *self.current.write() = current;
+    /// Bounds all links anew, open ones included.
+    pub(super) fn apply_limits(&self, limits: &Limits) {
+        self.links.apply_limits(link_limits(limits));
     }
 
-    /// Bounds and timers of a new socket.
-    pub(super) fn links(&self) -> Arc<LinkContext> {
-        Arc::clone(&self.current.read().links)
+    /// What the next message of a client with a seat may hold.
+    pub(super) fn frame_limits(&self) -> FrameLimits {
+        FrameLimits::authenticated(&self.limits.borrow())
     }
 
     /// What one JSON message of a client may hold.
     pub(super) fn json_limits(&self) -> JsonLimits {
-        let limits = self.limits();
+        let limits = self.limits.borrow();
         JsonLimits {
             depth: limits.json_depth,
             elements: limits.json_elements,
             string_bytes: limits.json_string_bytes,
         }
+    }
+}
+
+fn link_limits(limits: &Limits) -> LinkLimits {
+    LinkLimits {
+        outbox: OutboxLimits { events: limits.outbox_events, bytes: limits.outbox_bytes },
+        stall: limits.outbox_stall,
+        ping_interval: limits.ping_interval,
+        pong_timeout: limits.pong_timeout,
+        message_timeout: limits.message_timeout,
     }
 }

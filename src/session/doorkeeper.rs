@@ -8,11 +8,13 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     context::Context,
     echo, guest,
+    handler::{Handle, Host, Hosted},
+    hosted,
     knock::{Denial, Knock, Route, Run},
     mattermost,
     room::{self, RoomEntry},
@@ -21,6 +23,7 @@ use crate::{
     clock::random_below,
     config::Limits,
     dialect::room::{SUBPROTOCOL, room_name},
+    lifecycle::CancellationToken,
     limits::{Bucket, Counted, CountedGuard, KeyedBuckets, Rate},
     model::{Identity, RealmId, UserId},
 };
@@ -28,19 +31,21 @@ use crate::{
 /// Peers whose failed logins, or users whose resumes, are remembered at once.
 const PEERS_MAX: usize = 100_000;
 
-/// Decides about requests to open sockets, and counts who has how many.
-#[derive(Debug)]
+/// Decides about requests to open sockets, and counts who has how many. Cloning
+/// shares the counts.
+#[derive(Debug, Clone)]
 pub struct Doorkeeper {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     limits: Arc<Admission>,
+    host: Option<Arc<Host>>,
 }
 
 /// What is counted over all sockets of the node.
 #[derive(Debug)]
 pub(super) struct Admission {
-    sockets: Counted<()>,
-    by_address: Counted<IpAddr>,
-    by_user: Counted<(RealmId, UserId)>,
+    sockets: Counted,
+    by_address: Counted,
+    by_user: Counted,
     handshakes: Mutex<Bucket>,
     login_failures: KeyedBuckets<IpAddr>,
     resumes: KeyedBuckets<(RealmId, UserId)>,
@@ -49,9 +54,9 @@ pub(super) struct Admission {
 /// The counts of one socket. Dropping it counts down.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    _socket: CountedGuard<()>,
-    _address: Option<CountedGuard<IpAddr>>,
-    user: Option<CountedGuard<(RealmId, UserId)>>,
+    _socket: CountedGuard,
+    _address: Option<CountedGuard>,
+    user: Option<CountedGuard>,
     address: Option<IpAddr>,
 }
 
@@ -59,8 +64,7 @@ impl Doorkeeper {
     /// A doorkeeper for the sockets of one node.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        let limits = context.limits();
-        let (failures, resumes) = rates(&limits);
+        let (failures, resumes) = rates(&context.limits());
         let limits = Arc::new(Admission {
             sockets: Counted::default(),
             by_address: Counted::default(),
@@ -69,7 +73,40 @@ impl Doorkeeper {
             login_failures: KeyedBuckets::new(failures, PEERS_MAX),
             resumes: KeyedBuckets::new(resumes, PEERS_MAX),
         });
-        Self { context, limits }
+        Self { context, limits, host: None }
+    }
+
+    /// The same, with a handler for the sockets of an embedded server, which
+    /// cancelling `stop` stops.
+    #[must_use]
+    pub fn hosting(
+        self,
+        Hosted(handler): Hosted,
+        limits: watch::Receiver<Arc<Limits>>,
+        stop: CancellationToken,
+    ) -> Self {
+        let handle = Handle::new(Arc::clone(&self.context.node), limits, stop);
+        Self { host: Some(Arc::new(Host { handle, handler })), ..self }
+    }
+
+    /// What reaches the sockets of an embedded server.
+    #[must_use]
+    pub fn handle(&self) -> Option<Handle> {
+        self.host.as_ref().map(|host| host.handle.clone())
+    }
+
+    /// Takes new limits, for sockets that are open, too.
+    pub fn apply_limits(&self, limits: &Limits) {
+        self.context.apply_limits(limits);
+        let (failures, resumes) = rates(limits);
+        self.limits.login_failures.set_rate(failures);
+        self.limits.resumes.set_rate(resumes);
+    }
+
+    /// How many sockets are open.
+    #[must_use]
+    pub fn sockets(&self) -> u32 {
+        self.limits.sockets.count(&())
     }
 
     /// Decides about `knock`: what to run after the 101, or what to answer.
@@ -87,6 +124,12 @@ impl Doorkeeper {
             let context = Arc::clone(&self.context);
             return Ok(Box::new(move |stream, leftover| {
                 Box::pin(echo::run(context, ticket, stream, leftover))
+            }));
+        }
+        if let (Route::Embedded, Some(host)) = (&knock.route, &self.host) {
+            let (context, entry) = (Arc::clone(&self.context), (Arc::clone(host), knock.client));
+            return Ok(Box::new(move |stream, leftover| {
+                hosted::run(context, ticket, entry, (stream, leftover))
             }));
         }
         let identity = self.identify(&knock).await?;
@@ -114,17 +157,18 @@ impl Doorkeeper {
                 }))
             }
             (Route::Room(_), None) => Err(self.deny("auth", "missing")),
-            (Route::Mattermost | Route::Echo, identity) => Ok(Box::new(move |stream, leftover| {
-                let entry = mattermost::Entry { identity, resume, limits };
-                mattermost::run(context, ticket, entry, (stream, leftover))
-            })),
+            (Route::Mattermost | Route::Echo | Route::Embedded, identity) => {
+                Ok(Box::new(move |stream, leftover| {
+                    let entry = mattermost::Entry { identity, resume, limits };
+                    mattermost::run(context, ticket, entry, (stream, leftover))
+                }))
+            }
         }
     }
 
     /// Counts the socket, or denies it.
     fn admit(&self, knock: &Knock) -> Result<Ticket, Denial> {
         let limits = self.context.limits();
-        self.limits.obey(&limits);
         if self.context.draining.is_cancelled() {
             return Err(self.deny("handshake", "draining"));
         }
@@ -134,50 +178,65 @@ impl Doorkeeper {
         };
         let taken = self.limits.handshakes.lock().take(1.0, rate, Instant::now());
         taken.map_err(|_wait| self.deny("limit", "handshakes"))?;
-        let socket = self.limits.sockets.add((), limits.connections);
+        let socket = self.limits.sockets.add(&(), limits.connections);
         let socket = socket.ok_or_else(|| self.deny("limit", "connections"))?;
         let address = knock.is_limited.then_some(knock.client);
         let by_address = match address {
             Some(client) => {
-                let guard = self.limits.by_address.add(client, limits.connections_per_ip);
+                let guard = self.limits.by_address.add(&client, limits.connections_per_ip);
                 Some(guard.ok_or_else(|| self.deny("limit", "connections_per_ip"))?)
             }
             None => None,
         };
+        self.check_failures(address)?;
+        Ok(Ticket { _socket: socket, _address: by_address, user: None, address })
+    }
+
+    /// Denies an address that has failed too often.
+    pub(super) fn check_failures(&self, address: Option<IpAddr>) -> Result<(), Denial> {
         if address.is_some_and(|client| !self.limits.login_failures.has_token(&client)) {
             return Err(self.deny("limit", "auth_failures"));
         }
-        Ok(Ticket { _socket: socket, _address: by_address, user: None, address })
+        Ok(())
+    }
+
+    /// Whom `token` proves. A bad one is counted, and costs `address` one failure.
+    pub(super) async fn verify(&self, token: &str, address: Option<IpAddr>) -> Option<Identity> {
+        match self.context.verifier.verify(token).await {
+            Ok(identity) => Some(identity),
+            Err(error) => {
+                self.context.node.metrics().rejected("auth", error.label());
+                if let Some(client) = address {
+                    self.limits.login_failures.take(client, 1.0).ok();
+                }
+                None
+            }
+        }
     }
 
     /// Whom the request proves: a user, a guest, or nobody yet.
     async fn identify(&self, knock: &Knock) -> Result<Option<Arc<Identity>>, Denial> {
+        let address = knock.is_limited.then_some(knock.client);
         let verified = match &knock.token {
-            Some(token) => Some(self.context.verifier.verify(token).await),
+            Some(token) => Some(self.verify(token, address).await),
             None => None,
         };
         let is_room = matches!(knock.route, Route::Room(_));
         match verified {
-            Some(Ok(identity)) => Ok(Some(Arc::new(identity))),
-            Some(Err(error)) => {
-                self.context.node.metrics().rejected("auth", error.label());
-                if knock.is_limited {
-                    self.limits.login_failures.take(knock.client, 1.0).ok();
-                }
-                // Mattermost opens the socket, and lets the client prove itself then.
-                if is_room { Err(self.answer(401, "the token is not valid")) } else { Ok(None) }
-            }
+            Some(Some(identity)) => Ok(Some(Arc::new(identity))),
+            Some(None) if is_room => Err(self.answer(401, "the token is not valid")),
             None if is_room && self.context.config.dialects.room.anonymous => {
                 let guest = guest::identity(knock.guest_name.as_deref());
                 Ok(Some(Arc::new(guest.ok_or_else(|| self.deny("handshake", "query"))?)))
             }
             None if is_room => Err(self.deny("auth", "missing")),
-            None => Ok(None),
+            // Mattermost opens the socket, and lets the client prove itself then.
+            Some(None) | None => Ok(None),
         }
     }
 
     /// Counts a denial and makes its answer.
-    fn deny(&self, stage: &'static str, reason: &'static str) -> Denial {
+    pub(super) fn deny(&self, stage: &'static str, reason: &'static str) -> Denial {
         self.context.node.metrics().rejected(stage, reason);
         match (stage, reason) {
             ("limit", "handshakes" | "connections") => {
@@ -191,14 +250,14 @@ impl Doorkeeper {
     }
 
     #[expect(clippy::unused_self, reason = "reads as the doorkeeper's answer")]
-    fn answer(&self, status: u16, text: &'static str) -> Denial {
+    pub(super) fn answer(&self, status: u16, text: &'static str) -> Denial {
         // Spread over some seconds, so that those who were denied do not come back at once.
         let wait = Duration::from_millis(1_000 + random_below(9_000));
         Denial { status, text, retry_after: matches!(status, 429 | 503).then_some(wait) }
     }
 }
 
-/// How often logins may fail, and how often a user may resume.
+/// The rates of failed logins and of resumes.
 fn rates(limits: &Limits) -> (Rate, Rate) {
     let failures = Rate {
         per_second: limits.auth_failures_per_second,
@@ -210,16 +269,9 @@ fn rates(limits: &Limits) -> (Rate, Rate) {
 }
 
 impl Admission {
-    /// Takes over rates that a reload has changed.
-    fn obey(&self, limits: &Limits) {
-        let (failures, resumes) = rates(limits);
-        self.login_failures.set_rate(failures);
-        self.resumes.set_rate(resumes);
-    }
-
     /// Counts one more socket of a user; `None` when there are too many.
-    fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard<(RealmId, UserId)>> {
-        self.by_user.add((identity.realm.clone(), identity.user.clone()), max)
+    fn seat(&self, identity: &Identity, max: usize) -> Option<CountedGuard> {
+        self.by_user.add(&(&identity.realm, &identity.user), max)
     }
 
     /// Waits until the user's bucket of resumes has one: they are not refused.

@@ -45,6 +45,12 @@ impl Client {
         self.socket.next(self.message_bytes).await
     }
 
+    /// Closes the socket after a panic of whoever handled its message.
+    pub(super) fn panicked(&self) {
+        self.context.node.metrics().session_panics_total.inc();
+        self.socket.abandon(CloseCode::Internal, "the server made a mistake");
+    }
+
     /// The user did something.
     pub(super) async fn acted(&mut self) {
         let now = Instant::now();

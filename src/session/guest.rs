@@ -1,4 +1,4 @@
-//! Guests of the rooms: people without a token.
+//! Guests: people without a token, in rooms and in embedded servers.
 //!
 //! Invariants: a guest's shown name begins with `~` and a guest's id with `@guest-`,
 //! so neither looks like a user's; the same name gives the same id, so that a guest
@@ -7,8 +7,9 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    clock::random_connection_id,
     dialect::room::guest_name,
-    model::{Id, Identity},
+    model::{Id, Identity, RealmId},
 };
 
 /// What a guest's id begins with.
@@ -35,7 +36,23 @@ pub(super) fn identity(name: Option<&str>) -> Option<Identity> {
     })
 }
 
-/// True for the identities that [`identity`] makes.
+/// Somebody without a name, whom nobody else is like.
+pub(super) fn stranger(realm: &RealmId) -> Option<Identity> {
+    let user = Id::parse(&format!("{PREFIX}{}", random_connection_id().as_str())).ok()?;
+    Some(Identity {
+        realm: realm.clone(),
+        user,
+        session: None,
+        issued_at: None,
+        expires_at: u64::MAX,
+        roles: Vec::new(),
+        name: None,
+        profile: None,
+        seeds: Vec::new(),
+    })
+}
+
+/// True for the identities that this module makes.
 pub(super) fn is_guest(identity: &Identity) -> bool {
     identity.user.as_str().starts_with(PREFIX) && identity.expires_at == u64::MAX
 }

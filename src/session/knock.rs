@@ -18,6 +18,8 @@ pub enum Route {
     Room(Option<Id>),
     /// `/echo`
     Echo,
+    /// The only path of an embedded server.
+    Embedded,
 }
 
 /// A request to open a socket.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, model::CloseCode};
 
 /// One open socket in the metrics.
 #[derive(Debug)]
@@ -24,6 +24,16 @@ impl Meter {
         Self { metrics, dialect, code: 1006 }
     }
 
+    /// The code as a label: peers may send codes that nobody knows.
+    fn label(&self) -> String {
+        let is_known = CloseCode::ALL.iter().any(|row| row.number == self.code);
+        if is_known || matches!(self.code, 1005 | 1006) {
+            self.code.to_string()
+        } else {
+            "other".to_owned()
+        }
+    }
+
     /// Counts the socket as closed with `code`.
     pub(super) fn close(mut self, code: u16) {
         self.code = code;
@@ -32,7 +42,7 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let code = self.code.to_string();
+        let code = self.label();
         self.metrics.connections.with_label_values(&[self.dialect]).dec();
         self.metrics.sockets_closed_total.with_label_values(&[self.dialect, &code]).inc();
     }

@@ -10,19 +10,25 @@
 //!
 //! Not here: HTTP (`http`), frames (`ws`), shapes (`dialect`), delivery (`hub`).
 
+mod caller;
 mod context;
 mod doorkeeper;
 mod echo;
 mod ending;
 mod guest;
+mod handler;
+mod hosted;
 mod knock;
 mod mattermost;
 mod meter;
 mod pace;
 mod room;
+mod shield;
 mod socket;
 mod writers;
 
+pub use caller::{Caller, Credentials};
 pub use context::Context;
 pub use doorkeeper::Doorkeeper;
+pub use handler::{Connection, Handle, Handler, Hosted, Message, SendError};
 pub use knock::{Denial, Knock, Route, Run};

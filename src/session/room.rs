@@ -15,6 +15,7 @@ use super::{
     ending::{self, Client},
     meter::Meter,
     pace::{Pace, Paced},
+    shield::shielded,
     socket::{End, Heard, Socket},
 };
 use crate::{
@@ -51,29 +52,31 @@ struct RoomClient {
 
 /// Serves one socket until it ends.
 ///
-/// Two futures, because the first is big and short, the second small and long.
+/// Two tasks, because the first is big and short, the second small and long.
 pub(super) fn run(
     context: Arc<Context>,
     ticket: Ticket,
     entry: RoomEntry,
     upgraded: (Stream, Bytes),
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    let entering = Box::pin(enter(context, ticket, entry, upgraded));
     Box::pin(async move {
-        if let Some(seated) = entering.await {
-            serve(seated).await;
-        }
+        let sessions = context.sessions.clone();
+        let Some(mut seated) = enter(context, ticket, entry, upgraded).await else { return };
+        // The block keeps the client in place: a function would keep room for it twice.
+        sessions.spawn(async move {
+            let end = loop {
+                match seated.client.next().await {
+                    Heard::End(end) => break end,
+                    heard @ (Heard::Text(_) | Heard::Binary(_)) => {
+                        if shielded(Box::pin(seated.hear(heard))).await.is_err() {
+                            seated.client.panicked();
+                        }
+                    }
+                }
+            };
+            Box::pin(seated.leave(end)).await;
+        });
     })
-}
-
-async fn serve(mut seated: Box<RoomClient>) {
-    let end = loop {
-        match seated.client.next().await {
-            Heard::End(end) => break end,
-            heard @ (Heard::Text(_) | Heard::Binary(_)) => Box::pin(seated.hear(heard)).await,
-        }
-    };
-    Box::pin(seated.leave(end)).await;
 }
 
 /// Takes a seat; `None` when the socket has ended instead.
@@ -82,7 +85,7 @@ async fn enter(
     ticket: Ticket,
     entry: RoomEntry,
     (stream, leftover): (Stream, Bytes),
-) -> Option<Box<RoomClient>> {
+) -> Option<RoomClient> {
     let meter = Meter::open(&context, "room");
     let RoomEntry { identity, room, is_numbered, resume } = entry;
     let encoding = if is_numbered { &ROOM_JSON } else { &ROOM_PLAIN };
@@ -102,7 +105,7 @@ async fn enter(
             client.message_bytes = (!is_numbered).then_some(max);
             let pace = Pace::new();
             let room = RoomClient { client, room, is_numbered, pace, meter, _ticket: ticket };
-            return Some(Box::new(room));
+            return Some(room);
         }
         Welcome::Ended => CloseCode::SessionEnded,
         Welcome::Unavailable => CloseCode::TryLater,
@@ -125,8 +128,8 @@ fn shown_name(identity: &Identity) -> &str {
 }
 
 impl RoomClient {
-    async fn leave(self: Box<Self>, end: End) {
-        let Self { client, meter, _ticket, .. } = *self;
+    async fn leave(self, end: End) {
+        let Self { client, meter, _ticket, .. } = self;
         meter.close(ending::leave(client, end).await);
     }
 

@@ -90,7 +90,7 @@ impl Socket {
                 (None, Some(Box::new(Tls { stream, unsent: Vec::new(), written: 0 })))
             }
         };
-        let link = Arc::new(Link::new(shared.links(), encoding, plain));
+        let link = Arc::new(Link::new(Arc::clone(&shared.links), encoding, plain));
         Self { shared, link, receiver: Receiver::new(leftover), tls }
     }
 
@@ -134,7 +134,7 @@ impl Socket {
         loop {
             // The limits are looked up in each poll: a waiting socket keeps none.
             let incoming = poll_fn(|ctx| {
-                let mut limits = FrameLimits::authenticated(&self.shared.limits());
+                let mut limits = self.shared.frame_limits();
                 limits.message_bytes = message_bytes.unwrap_or(limits.message_bytes);
                 self.poll_next(ctx, &limits)
             });

@@ -10,6 +10,10 @@
 
 mod badinput;
 mod cli;
+mod embed;
 mod http;
+mod lifecycle;
+mod rest;
+mod support;
 mod tidy;
 mod ws;

@@ -1,12 +1,9 @@
 //! The rows of `limits`: what one peer may ask for.
-//!
-//! Sockets that are open keep the bounds of their outbox and their timers; what the
-//! log was built with changes at a restart.
 
 use super::{
     Key,
     Kind::{Burst, Count, Duration, Rate, Size},
-    fixed, live, seconds,
+    live, seconds,
 };
 
 pub(super) static ROWS: &[Key] = &[
@@ -165,7 +162,7 @@ pub(super) static ROWS: &[Key] = &[
         Burst(|d| &mut d.config.limits.resumes_burst, 1, 1_000_000),
         "Resumes of one user at once.",
     ),
-    fixed(
+    live(
         "limits.memberships_per_user",
         Count(|d| &mut d.config.limits.memberships_per_user, 1, 1_000_000),
         "Most channels, teams and workspaces of one user.",
@@ -190,27 +187,27 @@ pub(super) static ROWS: &[Key] = &[
         Rate(|d| &mut d.config.limits.api_events_per_second, 0.1, 10_000_000.0),
         "Events of one API key per second; the burst is five seconds of them.",
     ),
-    fixed(
+    live(
         "limits.idempotency_window",
         Duration(|d| &mut d.config.limits.idempotency_window, seconds(1), seconds(86_400)),
         "How long the id of a publish is remembered.",
     ),
-    fixed(
+    live(
         "limits.idempotency_ids",
         Count(|d| &mut d.config.limits.idempotency_ids, 1, 100_000_000),
         "How many ids of publishes are remembered.",
     ),
-    fixed(
+    live(
         "limits.resume_replay_events",
         Count(|d| &mut d.config.limits.resume_replay_events, 1, 1_000_000),
         "Most events that one resume replays; more end in a reset.",
     ),
-    fixed(
+    live(
         "limits.resume_replay_bytes",
         Size(|d| &mut d.config.limits.resume_replay_bytes, 1_024, 1 << 30),
         "Most bytes that one resume replays.",
     ),
-    fixed(
+    live(
         "limits.session_ttl",
         Duration(|d| &mut d.config.limits.session_ttl, seconds(1), seconds(7 * 86_400)),
         "How long a connection can be resumed after its socket ended.",

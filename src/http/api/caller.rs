@@ -46,7 +46,7 @@ pub(in crate::http) async fn identify(
     next: Next,
 ) -> Response {
     let lines = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let known = api_key_from_headers(lines).and_then(|key| api.keys().find(key).cloned());
+    let known = api_key_from_headers(lines).and_then(|key| api.keys().find(key));
     let caller = match known {
         Some(key) => Caller::Key(key),
         None if api.is_open() => Caller::Developer,

@@ -64,8 +64,8 @@ pub struct Api(Arc<Parts>);
 pub struct ApiParts {
     /// The verbs.
     pub node: Arc<Node>,
-    /// Who may call now.
-    pub keys: watch::Receiver<Arc<ApiKeys>>,
+    /// Who may call.
+    pub keys: ApiKeys,
     /// True on a development node: without a key everybody may call.
     pub dev: bool,
     /// The limits of now.
@@ -97,8 +97,8 @@ impl Api {
         &self.0.given.node
     }
 
-    fn keys(&self) -> Arc<ApiKeys> {
-        Arc::clone(&self.0.given.keys.borrow())
+    fn keys(&self) -> &ApiKeys {
+        &self.0.given.keys
     }
 
     fn is_open(&self) -> bool {

@@ -1,284 +1,272 @@
-//! The REST twins of Mattermost's socket: statuses and typing for clients that ask
-//! over HTTP, and the posts of the demo page.
+//! The REST twins of the mattermost dialect: statuses and typing for clients that ask
+//! by HTTP, in Mattermost's shapes and with its errors; and the calls of the pages.
 //!
-//! Invariants: a twin does what its action on a socket does, under the same rules;
-//! a user sets only their own status; a cookie counts for a change only when the
-//! page is of this origin or says so by `X-Requested-With`.
+//! Invariants:
+//! - nothing is answered without a token that is good now, revocations included;
+//! - a change needs more than a cookie: a page of another site can't make it;
+//! - a user changes only what is theirs, and speaks only where they are a member;
+//! - a body is read at most up to [`BODY_BYTES_MAX`], and has one reading.
 //!
-//! Not here: `GET /api/v4/system/ping`, which needs no user (`public`).
+//! Not here: which paths lead here (`public`), the server API (`api`).
 
-mod error;
-mod posts;
-mod wire;
+mod body;
+mod demo;
+mod fault;
+mod status;
+mod typing;
 
-use std::{sync::Arc, time::Duration};
+#[cfg(test)]
+mod tests;
 
-use axum::body::{Body, to_bytes};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use std::{net::IpAddr, sync::Arc};
 
-use self::{
-    error::TwinError,
-    wire::{StatusChange, Typing, UserIds},
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    body::Incoming,
+    header::{self, HeaderName},
 };
-pub use wire::{DemoSession, DemoUser};
 
-use super::{answer::json, host::is_same_origin};
+pub use self::demo::DemoSession;
+use self::fault::Fault;
+use super::{
+    answer::{Answer, json},
+    host,
+    peer::{Peer, is_trusted},
+    public::CookieName,
+};
 use crate::{
-    auth::{Verifier, token_from_headers},
-    config::Config,
-    dialect::{
-        json::{JsonLimits, parse},
-        mattermost::{status_record, status_records, typing_data},
-    },
+    auth::token_from_headers,
+    config::{Config, Limits},
     limits::{KeyedBuckets, Rate},
-    model::{Id, Identity, ManualStatus, RealmId, Status, Topic, UserId},
+    model::{Id, Identity, RealmId, UserId},
     node::Node,
+    session::{Caller, Context, Credentials, Doorkeeper},
 };
 
-/// Bytes of a body: a thousand ids and what stands around them.
-const BODY_BYTES_MAX: usize = 128 * 1024;
-/// Users of one question.
-const USERS_MAX: usize = 1_000;
-/// Users whose rates are remembered.
-const USERS_REMEMBERED_MAX: usize = 100_000;
-/// When to ask again after something could not be asked.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Timed statuses end at whole minutes.
-const MINUTE: u64 = 60;
+/// Longest body of a call.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Answers the requests of the twins.
+/// Users whose pace is remembered at once.
+const USERS_MAX: usize = 100_000;
+
+/// Says that a script of the same site made the request: another site's can't set it.
+const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+/// What the calls work with.
 #[derive(Debug)]
-pub struct Twins {
-    node: Arc<Node>,
-    verifier: Arc<Verifier>,
-    cookie: String,
-    has_typing: bool,
-    typing: KeyedBuckets<(RealmId, UserId)>,
-    posts: KeyedBuckets<(RealmId, UserId)>,
+pub struct RestParts {
+    /// Who calls.
+    pub doorkeeper: Doorkeeper,
+    /// What sessions work with, too.
+    pub context: Arc<Context>,
+    /// What the pages are told.
+    pub demo: DemoSession,
 }
 
-/// What a path asks for. All but the last are below `/api/v4/users/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Twin<'path> {
-    /// `{id}/status`
-    Status(&'path str),
-    /// `status/ids`
-    StatusIds,
-    /// `{id}/typing`
-    Typing(&'path str),
+/// Answers the calls of the public listener.
+#[derive(Debug)]
+pub struct Rest {
+    doorkeeper: Doorkeeper,
+    context: Arc<Context>,
+    demo: DemoSession,
+    cookie: CookieName,
+    /// What each user may ask, on all their devices together.
+    commands: KeyedBuckets<(RealmId, UserId)>,
+    typing: KeyedBuckets<(RealmId, UserId)>,
+}
+
+/// A call, by its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Call {
+    /// `/api/v4/users/{id|me}/status`
+    Status(String),
+    /// `/api/v4/users/status/ids`
+    Statuses,
+    /// `/api/v4/users/{id|me}/typing`
+    Typing(String),
+    /// `/demo/session.json`
+    Session,
     /// `/demo/posts`
     Posts,
 }
 
-impl<'path> Twin<'path> {
-    /// Reads what follows `/api/v4/users/`.
-    pub(super) fn of(rest: &'path str) -> Option<Self> {
+impl Call {
+    /// The twin at `path`.
+    pub(super) fn twin(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/api/v4/users/")?;
         match rest.split_once('/')? {
-            ("status", "ids") => Some(Self::StatusIds),
-            (user, "status") => Some(Self::Status(user)),
-            (user, "typing") => Some(Self::Typing(user)),
+            ("status", "ids") => Some(Self::Statuses),
+            (id, "status") if !id.is_empty() => Some(Self::Status(id.to_owned())),
+            (id, "typing") if !id.is_empty() => Some(Self::Typing(id.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// The call of the pages at `path`.
+    pub(super) fn of_pages(path: &str) -> Option<Self> {
+        match path {
+            "/demo/session.json" => Some(Self::Session),
+            "/demo/posts" => Some(Self::Posts),
             _ => None,
         }
     }
 
     /// The route in the metrics.
-    pub(super) fn label(self) -> &'static str {
+    fn label(&self) -> &'static str {
         match self {
             Self::Status(_) => "/api/v4/users/{id}/status",
-            Self::StatusIds => "/api/v4/users/status/ids",
+            Self::Statuses => "/api/v4/users/status/ids",
             Self::Typing(_) => "/api/v4/users/{id}/typing",
+            Self::Session => "/demo/{file}",
             Self::Posts => "/demo/posts",
         }
     }
-}
 
-impl Twins {
-    /// The twins of one node.
-    #[must_use]
-    pub fn new(node: Arc<Node>, verifier: Arc<Verifier>, config: &Config) -> Self {
-        let per_second = config.limits.typing_per_second;
-        let typing = Rate { per_second, burst: per_second.max(1.0) };
-        let posts = Rate {
-            per_second: config.limits.commands_per_second,
-            burst: f64::from(config.limits.commands_burst),
-        };
-        Self {
-            node,
-            verifier,
-            cookie: config.auth.cookie.clone(),
-            has_typing: config.dialects.mattermost.typing,
-            typing: KeyedBuckets::new(typing, USERS_REMEMBERED_MAX),
-            posts: KeyedBuckets::new(posts, USERS_REMEMBERED_MAX),
+    /// The methods that it takes.
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "GET, HEAD, PUT",
+            Self::Statuses | Self::Typing(_) | Self::Posts => "POST",
+            Self::Session => "GET, HEAD",
         }
     }
+}
 
-    /// Answers one request for `twin`.
+impl Rest {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: RestParts) -> Self {
+        let RestParts { doorkeeper, context, demo } = parts;
+        let limits = context.limits();
+        let commands = KeyedBuckets::new(commands(&limits), USERS_MAX);
+        let typing = KeyedBuckets::new(typing::rate(&limits), USERS_MAX);
+        let cookie = CookieName::new(&context.config.auth.cookie);
+        Self { doorkeeper, context, demo, cookie, commands, typing }
+    }
+
+    /// The same, with a cookie name that a reload changes.
+    pub(super) fn with_cookie(self, cookie: CookieName) -> Self {
+        Self { cookie, ..self }
+    }
+
+    fn node(&self) -> &Node {
+        &self.context.node
+    }
+
+    /// Answers `request`, which `call` was found for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether the call was done.
     pub(super) async fn answer(
         &self,
-        twin: Twin<'_>,
+        call: Call,
         request: Request<Incoming>,
-    ) -> Response<Body> {
-        match self.respond(twin, request).await {
+        peer: Peer,
+    ) -> Answer {
+        let label = call.label();
+        let response = match self.run(call, request, peer).await {
             Ok(body) => json(StatusCode::OK, body),
-            Err(error) => {
-                if let Some((stage, reason)) = error.label() {
-                    self.node.metrics().rejected(stage, reason);
+            Err(fault) => {
+                if let Some((stage, reason)) = fault.counted() {
+                    self.node().metrics().rejected(stage, reason);
                 }
-                error.response()
+                fault.response(label)
             }
-        }
-    }
-
-    async fn respond(
-        &self,
-        twin: Twin<'_>,
-        request: Request<Incoming>,
-    ) -> Result<String, TwinError> {
-        let method = request.method().clone();
-        match (twin, &method) {
-            (Twin::Status(user), &Method::GET | &Method::HEAD) => {
-                let identity = self.identify(&request).await?;
-                self.status(&identity, user).await
-            }
-            (Twin::Status(user), &Method::PUT) => {
-                let identity = self.identify(&request).await?;
-                let own = own(&identity, user)?;
-                self.choose(&identity, own, &body_of(request).await?).await
-            }
-            (Twin::StatusIds, &Method::POST) => {
-                let identity = self.identify(&request).await?;
-                self.statuses(&identity, &body_of(request).await?).await
-            }
-            (Twin::Typing(user), &Method::POST) => {
-                let identity = self.identify(&request).await?;
-                own(&identity, user)?;
-                self.typing(&identity, &body_of(request).await?).await
-            }
-            (Twin::Posts, &Method::POST) => {
-                let identity = self.identify(&request).await?;
-                self.post(&identity, &body_of(request).await?).await
-            }
-            (Twin::Status(_), _) => Err(TwinError::Method("GET, HEAD, PUT")),
-            (Twin::StatusIds | Twin::Typing(_) | Twin::Posts, _) => Err(TwinError::Method("POST")),
-        }
-    }
-
-    /// Finds out who asks.
-    async fn identify(&self, request: &Request<Incoming>) -> Result<Identity, TwinError> {
-        let refused = |reason| {
-            self.node.metrics().rejected("auth", reason);
-            TwinError::Session
         };
-        let headers = request.headers();
-        let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let token = token_from_headers(lines, &self.cookie).ok_or_else(|| refused("missing"))?;
-        let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-        let is_own_page = headers.contains_key(header::ORIGIN) && is_same_origin(headers);
-        let says_so = headers
-            .get("x-requested-with")
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"));
-        if token.from_cookie && changes && !is_own_page && !says_so {
-            return Err(TwinError::Csrf);
-        }
-        let verified = self.verifier.verify(token.token).await;
-        let identity = verified.map_err(|error| refused(error.label()))?;
-        match self.node.is_revoked(&identity).await {
-            Ok(false) => Ok(identity),
-            Ok(true) => Err(refused("revoked")),
-            Err(error) => Err(TwinError::Unavailable(error.retry_after)),
-        }
+        Answer::new(label, response)
     }
 
-    async fn status(&self, identity: &Identity, user: &str) -> Result<String, TwinError> {
-        let user = named(identity, user)?;
-        let record = self.node.status_of(&identity.realm, &user).await.map_err(|_| BUSY)?;
-        Ok(status_record(&record))
-    }
-
-    async fn statuses(&self, identity: &Identity, body: &str) -> Result<String, TwinError> {
-        let UserIds(ids) = read(body)?;
-        if ids.len() > USERS_MAX {
-            return Err(TwinError::Body);
-        }
-        let users: Result<Vec<UserId>, _> = ids.iter().map(|id| Id::parse(id)).collect();
-        let users = users.map_err(|_| TwinError::Body)?;
-        let records = self.node.statuses(&identity.realm, &users).await.map_err(|_| BUSY)?;
-        Ok(status_records(&records))
-    }
-
-    async fn choose(
+    async fn run(
         &self,
-        identity: &Identity,
-        user: UserId,
-        body: &str,
-    ) -> Result<String, TwinError> {
-        let change: StatusChange<'_> = read(body)?;
-        if change.user_id != user.as_str() && change.user_id != "me" {
-            return Err(TwinError::Body);
+        call: Call,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<String, Fault> {
+        let method = request.method();
+        if !call.methods().split(", ").any(|known| known == method.as_str()) {
+            return Err(Fault::Method(call.methods()));
         }
-        // Out of office is set by an automatic reply, not by its user.
-        let status = Status::parse(&change.status).filter(|status| *status != Status::Ooo);
-        let status = status.ok_or(TwinError::Body)?;
-        let ends_at = change.dnd_end_time - change.dnd_end_time % MINUTE;
-        let chosen = ManualStatus::new(status, ends_at);
-        let record = self.node.choose_status(&identity.realm, &user, chosen).await;
-        Ok(status_record(&record.map_err(|_| BUSY)?))
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        if call == Call::Session {
+            return Ok(self.demo.text());
+        }
+        let caller = self.caller(request.headers(), peer, reads).await?;
+        match call {
+            Call::Status(id) if reads => self.status(&caller, &user(&id, &caller)?).await,
+            Call::Status(id) => {
+                check_own(&id, &caller)?;
+                let text = body::read(request).await?;
+                self.choose(&caller, &text).await
+            }
+            Call::Statuses => {
+                let text = body::read(request).await?;
+                self.statuses(&caller, &text).await
+            }
+            Call::Typing(id) => {
+                check_own(&id, &caller)?;
+                let text = body::read(request).await?;
+                self.type_in(&caller, &text).await
+            }
+            Call::Posts => {
+                let text = body::read(request).await?;
+                self.post(&caller, &text).await
+            }
+            Call::Session => Ok(self.demo.text()),
+        }
     }
 
-    async fn typing(&self, identity: &Identity, body: &str) -> Result<String, TwinError> {
-        let typing: Typing<'_> = read(body)?;
-        let channel = Id::parse(&typing.channel_id).map_err(|_| TwinError::Body)?;
-        if !typing.parent_id.is_empty() {
-            Id::parse(&typing.parent_id).map_err(|_| TwinError::Body)?;
+    /// Who calls. Takes one command from what the user may ask.
+    async fn caller(&self, headers: &HeaderMap, peer: Peer, reads: bool) -> Result<Caller, Fault> {
+        let config = &self.context.config;
+        let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let token = token_from_headers(lines, &self.cookie.get());
+        let client = limited_client(headers, peer, config);
+        let credentials = Credentials { token: token.map(|found| found.token), client };
+        let caller = self.doorkeeper.identify_caller(credentials).await;
+        let caller = caller.map_err(Fault::Denied)?;
+        if !reads && token.is_some_and(|found| found.from_cookie) && !is_intended(headers) {
+            return Err(Fault::Csrf);
         }
-        let topic = Topic::Channel(channel);
-        // The same answer whether the channel exists or not.
-        if !self.node.is_member(&identity.realm, &identity.user, topic.clone()).await {
-            return Err(TwinError::Permission);
-        }
-        let key = (identity.realm.clone(), identity.user.clone());
-        self.typing.take(key, 1.0).map_err(TwinError::TooOften)?;
-        if self.has_typing {
-            let data = typing_data(&typing.parent_id, &identity.user);
-            let published = self.node.typing(&identity.realm, &identity.user, topic, data).await;
-            published.map_err(|_unavailable| BUSY)?;
-        }
-        Ok(r#"{"status":"OK"}"#.to_owned())
+        self.commands.set_rate(commands(&self.context.limits()));
+        self.commands.take(key(&caller.identity), 1.0).map_err(Fault::TooFast)?;
+        Ok(caller)
     }
 }
 
-const BUSY: TwinError = TwinError::Unavailable(RETRY_AFTER);
+fn commands(limits: &Limits) -> Rate {
+    Rate { per_second: limits.commands_per_second, burst: f64::from(limits.commands_burst) }
+}
 
-/// The user that a path names; `me` is who asks.
-fn named(identity: &Identity, user: &str) -> Result<UserId, TwinError> {
-    if user == "me" {
-        return Ok(identity.user.clone());
+/// Whose bucket it is.
+fn key(identity: &Identity) -> (RealmId, UserId) {
+    (identity.realm.clone(), identity.user.clone())
+}
+
+/// The address that failed logins are counted for.
+fn limited_client(headers: &HeaderMap, peer: Peer, config: &Config) -> Option<IpAddr> {
+    let proxies = &config.public.trusted_proxies;
+    let client = peer.client(headers, proxies);
+    (!is_trusted(client, proxies)).then_some(client)
+}
+
+/// True when the user's own page made the request: a browser adds a cookie to what any
+/// site makes it send, but lets no other site set this header or this origin.
+fn is_intended(headers: &HeaderMap) -> bool {
+    let requested = headers.get(REQUESTED_WITH).and_then(|value| value.to_str().ok());
+    let is_script = requested.is_some_and(|with| with.eq_ignore_ascii_case("XMLHttpRequest"));
+    is_script || (headers.contains_key(header::ORIGIN) && host::is_same_origin(headers))
+}
+
+/// The user whom `{id}` of a path names.
+fn user(id: &str, caller: &Caller) -> Result<UserId, Fault> {
+    if id == "me" {
+        return Ok(caller.identity.user.clone());
     }
-    Id::parse(user).map_err(|_| TwinError::Path)
+    Id::parse(id).map_err(|_malformed| Fault::UrlParam("user_id"))
 }
 
-/// The same, when it must be who asks.
-fn own(identity: &Identity, user: &str) -> Result<UserId, TwinError> {
-    let named = named(identity, user)?;
-    if named == identity.user { Ok(named) } else { Err(TwinError::Permission) }
-}
-
-async fn body_of(request: Request<Incoming>) -> Result<String, TwinError> {
-    let encoding = request.headers().get(header::CONTENT_ENCODING);
-    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(TwinError::MediaType);
-    }
-    let bytes = to_bytes(Body::new(request.into_body()), BODY_BYTES_MAX).await;
-    let bytes = bytes.map_err(|error| {
-        let source = std::error::Error::source(&error);
-        let is_large =
-            source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-        if is_large { TwinError::TooLarge } else { TwinError::Body }
-    })?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| TwinError::Body)
-}
-
-fn read<'text, T: serde::Deserialize<'text>>(body: &'text str) -> Result<T, TwinError> {
-    let limits = JsonLimits { elements: USERS_MAX, ..JsonLimits::default() };
-    parse(body, &limits).map_err(|_| TwinError::Body)
+/// Refuses a path that names somebody else.
+fn check_own(id: &str, caller: &Caller) -> Result<(), Fault> {
+    if user(id, caller)? == caller.identity.user { Ok(()) } else { Err(Fault::NotYours) }
 }

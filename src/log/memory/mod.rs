@@ -8,6 +8,7 @@
 //!   enter the tails in order and an append waits instead of losing one;
 //! - the lock of a realm is a leaf and is never held across an await.
 
+mod kept;
 mod realm;
 mod recent_ids;
 
@@ -57,7 +58,7 @@ pub struct MemoryLimits {
 /// The embedded log of all realms.
 #[derive(Debug)]
 pub struct MemoryLog {
-    limits: MemoryLimits,
+    limits: RwLock<MemoryLimits>,
     clock: Clock,
     realms: RwLock<HashMap<RealmId, Arc<Realm>>>,
 }
@@ -72,7 +73,16 @@ impl MemoryLog {
     /// An empty log.
     #[must_use]
     pub fn new(limits: MemoryLimits, clock: Clock) -> Self {
-        Self { limits, clock, realms: RwLock::default() }
+        Self { limits: RwLock::new(limits), clock, realms: RwLock::default() }
+    }
+
+    /// Takes new bounds. What is over them leaves with the next record.
+    pub fn apply_limits(&self, limits: &MemoryLimits) {
+        *self.limits.write() = limits.clone();
+        let realms: Vec<_> = self.realms.read().values().cloned().collect();
+        for realm in realms {
+            realm.state.lock().apply_limits(limits.clone());
+        }
     }
 
     fn realm(&self, id: &RealmId) -> Arc<Realm> {
@@ -80,9 +90,11 @@ impl MemoryLog {
             return Arc::clone(realm);
         }
         let mut realms = self.realms.write();
-        let realm = realms.entry(id.clone()).or_insert_with(|| {
-            Arc::new(Realm { state: Mutex::new(RealmState::new(self.limits.clone())) })
-        });
+        // Read under the lock: a change of the limits meets this realm, or came before.
+        let limits = self.limits.read().clone();
+        let realm = realms
+            .entry(id.clone())
+            .or_insert_with(|| Arc::new(Realm { state: Mutex::new(RealmState::new(limits)) }));
         Arc::clone(realm)
     }
 

@@ -40,8 +40,16 @@ pub(super) struct RecentIds {
 
 impl RecentIds {
     pub(super) fn new(window: Duration, capacity: usize) -> Self {
-        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-        Self { window_ms, capacity, ids: HashMap::default(), order: VecDeque::new() }
+        let (ids, order) = (HashMap::default(), VecDeque::new());
+        let mut new = Self { window_ms: 0, capacity, ids, order };
+        new.apply_limits(window, capacity);
+        new
+    }
+
+    /// Takes new bounds. What is over them leaves with the next use.
+    pub(super) fn apply_limits(&mut self, window: Duration, capacity: usize) {
+        self.window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        self.capacity = capacity;
     }
 
     /// What `id` stands for. Repeating a request renews its window.

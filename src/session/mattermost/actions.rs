@@ -131,8 +131,12 @@ impl MattermostClient {
         let rate = Rate { per_second, burst: per_second.max(1.0) };
         let now = Instant::now();
         let bucket = self.typing.get_or_insert_with(|| Bucket::new(now));
-        // Typing over the rate is dropped; the client can't tell and need not.
-        if !context.config.dialects.mattermost.typing || bucket.take(1.0, rate, now).is_err() {
+        if bucket.take(1.0, rate, now).is_err() {
+            // Typing over the rate is dropped; the client can't tell and need not.
+            context.node.metrics().rejected("limit", "typing");
+            return Ok(None);
+        }
+        if !context.config.dialects.mattermost.typing {
             return Ok(None);
         }
         let parent = parent.as_ref().map_or("", Id::as_str);

@@ -20,6 +20,7 @@ use super::{
     ending::{self, Client},
     meter::Meter,
     pace::{Pace, Paced},
+    shield::shielded,
     socket::{End, Heard, Socket},
 };
 use crate::{
@@ -52,30 +53,32 @@ struct MattermostClient {
 
 /// Serves one socket until it ends.
 ///
-/// Two futures, because the first is big and short, the second small and long.
+/// Two tasks, because the first is big and short, the second small and long.
 pub(super) fn run(
     context: Arc<Context>,
     ticket: Ticket,
     entry: Entry,
     upgraded: (Stream, Bytes),
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    let entering = Box::pin(enter(context, ticket, entry, upgraded));
     Box::pin(async move {
-        if let Some(seated) = entering.await {
-            serve(seated).await;
-        }
+        let sessions = context.sessions.clone();
+        let Some(mut seated) = enter(context, ticket, entry, upgraded).await else { return };
+        // The block keeps the client in place: a function would keep room for it twice.
+        sessions.spawn(async move {
+            let end = loop {
+                match seated.client.next().await {
+                    Heard::End(end) => break end,
+                    Heard::Text(text) => {
+                        if shielded(Box::pin(seated.hear(text))).await.is_err() {
+                            seated.client.panicked();
+                        }
+                    }
+                    Heard::Binary(_) => seated.refuse_binary(),
+                }
+            };
+            Box::pin(seated.leave(end)).await;
+        });
     })
-}
-
-async fn serve(mut seated: Box<MattermostClient>) {
-    let end = loop {
-        match seated.client.next().await {
-            Heard::End(end) => break end,
-            Heard::Text(text) => Box::pin(seated.hear(text)).await,
-            Heard::Binary(_) => seated.refuse_binary(),
-        }
-    };
-    Box::pin(seated.leave(end)).await;
 }
 
 /// Takes a seat; `None` when the socket has ended instead.
@@ -84,7 +87,7 @@ async fn enter(
     mut ticket: Ticket,
     entry: Entry,
     (stream, leftover): (Stream, Bytes),
-) -> Option<Box<MattermostClient>> {
+) -> Option<MattermostClient> {
     let meter = Meter::open(&context, "mattermost");
     let mut socket = Socket::new(Arc::clone(&context), &ENCODING, stream, leftover);
     let Entry { identity, resume, limits } = entry;
@@ -114,14 +117,14 @@ async fn enter(
             }
             let client = Client::begin(context, socket, seat).await;
             let pace = Pace::new();
-            return Some(Box::new(MattermostClient {
+            return Some(MattermostClient {
                 client,
                 pace,
                 typing: None,
                 pinged_at: None,
                 meter,
                 _ticket: ticket,
-            }));
+            });
         }
         Welcome::Ended => CloseCode::SessionEnded,
         Welcome::Unavailable => CloseCode::TryLater,
@@ -131,8 +134,8 @@ async fn enter(
 }
 
 impl MattermostClient {
-    async fn leave(self: Box<Self>, end: End) {
-        let Self { client, meter, _ticket, .. } = *self;
+    async fn leave(self, end: End) {
+        let Self { client, meter, _ticket, .. } = self;
         meter.close(ending::leave(client, end).await);
     }
 }

@@ -41,6 +41,13 @@ pub(crate) async fn development() -> Server {
     start(Config::for_tests()).await
 }
 
+/// A development node with a configuration of its own.
+pub(crate) async fn development_with(change: impl FnOnce(&mut Config)) -> Server {
+    let mut config = Config::for_tests();
+    change(&mut config);
+    start(config).await
+}
+
 /// A node with keys, as in production.
 pub(crate) async fn production(change: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config::for_tests();

@@ -58,7 +58,13 @@ pub(crate) fn settings() -> PublicSettings {
         allowed_origins: AllowedOrigins::SameOrigin,
         trusted_proxies: Vec::new(),
         cookie: "MMAUTHTOKEN".to_owned(),
-        routes: PublicRoutes { mattermost: true, room: true, echo: false, pages: true },
+        routes: PublicRoutes {
+            mattermost: true,
+            room: true,
+            echo: false,
+            pages: true,
+            embedded: false,
+        },
     }
 }
 

@@ -4,7 +4,12 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Reply, Server, ask, bearer, development};
+use super::client::{Reply, Server, ask, bearer as key_line, development};
+
+/// The lines of a request with a token and a JSON body.
+fn bearer(token: &str) -> String {
+    format!("{}Content-Type: application/json\r\n", key_line(token))
+}
 
 /// The token that the demo page would use for `user`.
 async fn token(server: &Server, user: &str) -> String {
@@ -124,7 +129,10 @@ async fn a19_revoked_tokens_end_for_requests_too() {
 #[tokio::test]
 async fn a22_a_cookie_changes_nothing_for_another_page() {
     let server = development().await;
-    let cookie = format!("Cookie: MMAUTHTOKEN={}\r\n", token(&server, "alice").await);
+    let cookie = format!(
+        "Content-Type: application/json\r\nCookie: MMAUTHTOKEN={}\r\n",
+        token(&server, "alice").await
+    );
     let body = json!({"user_id": "alice", "status": "away"}).to_string();
     let own = format!("Origin: http://{}\r\n", server.public);
     for (lines, expected) in [

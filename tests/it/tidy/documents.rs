@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{
     assert_none,
-    source::{files, read, root},
+    source::{code_only, files, read, root, rust_files},
 };
 
 /// What stands between backticks in `text`.
@@ -66,6 +66,29 @@ fn every_dependency_has_a_reason() {
     assert!(code.contains("tokio"), "the dependencies are read from Cargo.toml");
     let found = difference(("Cargo.toml", &code), (DECISION, &rows(&read(DECISION))));
     assert_none("each dependency has its line of reasons", &found);
+}
+
+/// The crates of `names` that `code` never names.
+fn unused(names: &BTreeSet<String>, code: &str) -> Vec<String> {
+    let is_named = |library: &str| {
+        code.match_indices(library).any(|(at, _)| {
+            let after = &code[at + library.len()..];
+            !code[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '.'))
+                && ["::", ";", " as "].iter().any(|next| after.starts_with(next))
+        })
+    };
+    let is_unused = |name: &&String| !is_named(&name.replace('-', "_"));
+    names.iter().filter(is_unused).map(|name| format!("nothing uses {name}")).collect()
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let names = dependencies("[dependencies]\na = \"1\"\nb-c = \"1\"\nd = \"1\"\ne = \"1\"\n");
+    let found = unused(&names, "use a::X; b_c::y(); use crate::d::Z; self.e::<u8>()");
+    assert_eq!(found, ["nothing uses d", "nothing uses e"]);
+
+    let code: String = rust_files().iter().map(|file| code_only(&file.text)).collect();
+    assert_none("dependencies", &unused(&dependencies(&read("Cargo.toml")), &code));
 }
 
 #[test]

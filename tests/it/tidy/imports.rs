@@ -86,6 +86,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
         ],
     ),
+    ("embed", &["model", "config", "lifecycle", "session", "app"]),
 ];
 
 /// Files that may import everything: the code map and the binary.

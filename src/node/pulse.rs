@@ -1,0 +1,225 @@
+//! Whether the parts of a node still do their work.
+//!
+//! Invariants: asking never waits for a part that is stuck; a part is suspected
+//! only after it has not moved for the whole of the patience.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::oneshot::{self, error::TryRecvError},
+    time::{Instant, timeout},
+};
+
+use super::{Node, RealmEntry};
+use crate::{
+    hub::{Command, HubInfo},
+    log::RealmLog as _,
+};
+
+/// A part that does not move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stuck {
+    /// A hub does not answer.
+    Hub,
+    /// A tail does not carry what the log has.
+    Tail,
+    /// The log does not answer.
+    Log,
+}
+
+impl Stuck {
+    /// Every part.
+    pub const ALL: [Self; 3] = [Self::Hub, Self::Tail, Self::Log];
+
+    /// The part as a reason against being ready.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Hub => "hub",
+            Self::Tail => "tail",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// How long the log may take to answer one question.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Feels the pulse of one node, again and again.
+#[derive(Debug)]
+pub struct Pulse {
+    node: Arc<Node>,
+    patience: Duration,
+    /// The question that each hub has not answered yet.
+    hubs: Vec<Option<Question>>,
+    /// For realms whose tail is behind: how far it was, and since when.
+    tails: HashMap<usize, (u64, Instant)>,
+}
+
+#[derive(Debug)]
+struct Question {
+    asked_at: Instant,
+    /// `None` when the hub had no room for the question.
+    answer: Option<oneshot::Receiver<HubInfo>>,
+}
+
+impl Pulse {
+    /// A pulse of `node`; a part that does not move for `patience` is stuck.
+    #[must_use]
+    pub fn new(node: Arc<Node>, patience: Duration) -> Self {
+        let hubs = node.hubs.iter().map(|_| None).collect();
+        Self { node, patience, hubs, tails: HashMap::new() }
+    }
+
+    /// The parts that are stuck now. Call it several times within the patience.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the next call asks again.
+    pub async fn feel(&mut self) -> Vec<Stuck> {
+        let mut stuck = Vec::new();
+        if self.has_stuck_hub() {
+            stuck.push(Stuck::Hub);
+        }
+        let entries: Vec<RealmEntry> = self.node.realms.read().values().cloned().collect();
+        for entry in entries {
+            match self.is_tail_stuck(&entry).await {
+                Some(true) => stuck.push(Stuck::Tail),
+                Some(false) => {}
+                // The other realms are in the same store.
+                None => {
+                    stuck.push(Stuck::Log);
+                    break;
+                }
+            }
+        }
+        stuck.sort_unstable();
+        stuck.dedup();
+        stuck
+    }
+
+    fn has_stuck_hub(&mut self) -> bool {
+        let now = Instant::now();
+        let mut is_stuck = false;
+        for (hub, open) in self.node.hubs.iter().zip(&mut self.hubs) {
+            if open.as_mut().is_some_and(Question::is_answered) {
+                *open = None;
+            }
+            let question = open.get_or_insert(Question { asked_at: now, answer: None });
+            is_stuck |= now.saturating_duration_since(question.asked_at) >= self.patience;
+            // A hub that had no room is asked again, and its time runs on.
+            if question.answer.is_none() {
+                let (answer, answered) = oneshot::channel();
+                let sent = hub.commands.try_send(Command::Inspect { answer });
+                question.answer = sent.is_ok().then_some(answered);
+            }
+        }
+        is_stuck
+    }
+
+    /// `None` when the log does not answer.
+    async fn is_tail_stuck(&mut self, entry: &RealmEntry) -> Option<bool> {
+        let seen = entry.realm.ring.fill().last;
+        let newer = self.node.log.range(&entry.realm.id, seen, 1);
+        let newer = timeout(LOG_PATIENCE, newer).await.ok()?.ok()?;
+        if newer.is_empty() {
+            self.tails.remove(&entry.key);
+            return Some(false);
+        }
+        let now = Instant::now();
+        let (was_at, since) = self.tails.entry(entry.key).or_insert((seen, now));
+        if *was_at != seen {
+            (*was_at, *since) = (seen, now);
+        }
+        Some(now.saturating_duration_since(*since) >= self.patience)
+    }
+}
+
+impl Question {
+    fn is_answered(&mut self) -> bool {
+        match self.answer.as_mut().map(oneshot::Receiver::try_recv) {
+            Some(Ok(_)) => true,
+            // A hub that dropped the question has stopped: its task ends the node.
+            Some(Err(TryRecvError::Empty | TryRecvError::Closed)) | None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: a part that stands still is found after the patience, not before.
+    //! Method: paused time; tasks are aborted while their queues stay.
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        config::Config,
+        lifecycle::{CancellationToken, Tasks},
+        log::{AnyLog, Draft, MemoryLimits, MemoryLog},
+        metrics::Metrics,
+        model::{Body, Id, Topic},
+        node::{NodeLimits, Parts},
+        presence::{AnyPresence, MemoryPresence, Rules},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    fn node(tasks: &mut Tasks) -> (Arc<Node>, AnyLog) {
+        let limits = MemoryLimits {
+            retention_events: 100,
+            retention_bytes: 1 << 20,
+            idempotency_window: Duration::from_secs(60),
+            idempotency_ids: 100,
+            memberships_per_user: 100,
+            session_ttl: Duration::from_secs(60),
+            ended_sessions: 100,
+        };
+        let clock = Clock::system();
+        let log = AnyLog::Memory(Arc::new(MemoryLog::new(limits, clock.clone())));
+        let rules = Rules::new(&Config::for_tests().status);
+        let presence = MemoryPresence::new("n", rules, clock.clone());
+        let parts = Parts {
+            id: Arc::from("n"),
+            log: log.clone(),
+            presence: AnyPresence::Memory(Arc::new(presence)),
+            hubs: (2, 16),
+            limits: NodeLimits {
+                ring_events: 100,
+                ring_bytes: 1 << 20,
+                replay_events: 100,
+                replay_bytes: 1 << 20,
+            },
+            metrics: Metrics::new("n", 2),
+            clock,
+        };
+        (Node::start(parts, tasks), log)
+    }
+
+    fn disconnect() -> Draft {
+        let target = Topic::User(Id::parse("u").unwrap());
+        Draft { body: Body::Disconnect { target, code: 1000, reason: "".into() }, id: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_that_stand_still_are_found_after_the_patience() {
+        let mut tasks = Tasks::new(CancellationToken::new());
+        let (node, log) = node(&mut tasks);
+        let realm = Id::parse("default").unwrap();
+        node.publish_one(&realm, disconnect()).await.unwrap();
+        let mut pulse = Pulse::new(node, PATIENCE);
+        for _ in 0..20 {
+            assert_eq!(pulse.feel().await, []);
+            tokio::time::advance(Duration::from_millis(500)).await;
+        }
+        drop(tasks);
+        tokio::task::yield_now().await;
+        // An aborted tail is forgotten by the log, and carries nothing any more.
+        let appended = log.append(&realm, vec![disconnect()]).await;
+        assert!(appended[0].is_ok());
+        assert_eq!(pulse.feel().await, []);
+        tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
+        assert_eq!(pulse.feel().await, []);
+        tokio::time::advance(Duration::from_millis(501)).await;
+        assert_eq!(pulse.feel().await, [Stuck::Hub, Stuck::Tail]);
+    }
+}
