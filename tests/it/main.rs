@@ -8,6 +8,7 @@
     reason = "a test that panics has failed, also in its helpers"
 )]
 
+mod badinput;
 mod cli;
 mod embed;
 mod http;

@@ -16,7 +16,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::Waker,
 };
 
 use bytes::Bytes;
@@ -33,8 +33,6 @@ use crate::{
     model::{CloseCode, Encoding, Record},
     ws::frame,
 };
-
-pub use write::Writer;
 
 /// One socket.
 #[derive(Debug)]
@@ -65,6 +63,15 @@ struct State {
     reported: (u32, u32),
     /// Where the hub left the connection: its next `seq`, and its offset.
     left_at: Option<Box<(u64, u64)>>,
+}
+
+/// What a write needs beside the link: a buffer, and where deliveries are counted.
+#[derive(Debug)]
+pub struct Writer {
+    /// Bytes of one write.
+    pub scratch: Vec<u8>,
+    /// What was delivered.
+    pub deliveries: Deliveries,
 }
 
 /// What the task of a link has to do.
@@ -177,77 +184,6 @@ impl Link {
         self.state.lock().closed_with
     }
 
-    /// Moves the difference since the last report into the sums over all outboxes.
-    fn report(&self, state: &mut State) {
-        let (events, bytes) = state.outbox.counts();
-        if state.reported != (events, bytes) {
-            let metrics = self.context.metrics();
-            metrics.outbox_events.add(difference(events, state.reported.0));
-            metrics.outbox_bytes.add(difference(bytes, state.reported.1));
-            state.reported = (events, bytes);
-        }
-    }
-
-    /// Waits for something to do beside reading, and writes when the socket can.
-    ///
-    /// Registers the task of `ctx`, which must be the one that reads the socket.
-    pub fn poll_duty(&self, ctx: &mut Context<'_>, writer: &mut Writer) -> Poll<Duty> {
-        loop {
-            let mut state = self.state.lock();
-            if state.is_broken {
-                return Poll::Ready(Duty::Broken);
-            }
-            if let Some(code) = state.closed_with {
-                return Poll::Ready(Duty::Close(code));
-            }
-            if self.socket.is_none() && state.outbox.is_due() {
-                return Poll::Ready(Duty::Write);
-            }
-            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(ctx.waker())) {
-                state.waker = Some(ctx.waker().clone());
-            }
-            let (true, Some(socket)) = (state.is_blocked, &self.socket) else {
-                return Poll::Pending;
-            };
-            match socket.poll_write_ready(ctx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) => {
-                    state.is_blocked = false;
-                    drop(state);
-                    self.flush(writer);
-                }
-                Poll::Ready(Err(_error)) => return Poll::Ready(Duty::Broken),
-            }
-        }
-    }
-
-    /// Writes what waits, the close frame included, as the socket takes it. Ready when
-    /// all has left or the socket failed. For plain sockets.
-    pub fn poll_drained(&self, ctx: &mut Context<'_>, writer: &mut Writer) -> Poll<()> {
-        loop {
-            self.flush(writer);
-            let mut state = self.state.lock();
-            let Some(socket) = &self.socket else { return Poll::Ready(()) };
-            if state.is_broken || state.outbox.is_empty() {
-                return Poll::Ready(());
-            }
-            match socket.poll_write_ready(ctx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) => state.is_blocked = false,
-                Poll::Ready(Err(_error)) => return Poll::Ready(()),
-            }
-        }
-    }
-
-    /// Moves what waits into `scratch`, for a task that writes it to a TLS stream.
-    pub fn take(&self, bytes: &mut Vec<u8>, deliveries: &mut Deliveries) {
-        let mut state = self.state.lock();
-        deliveries.of(self.dialect);
-        state.outbox.encode(self.encoding, bytes, deliveries);
-        state.waiting_since = if state.outbox.is_empty() { 0 } else { self.context.ticks().max(1) };
-        self.report(&mut state);
-    }
-
     /// True when nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -334,8 +270,4 @@ impl State {
             waker.wake();
         }
     }
-}
-
-fn difference(now: u32, before: u32) -> i64 {
-    i64::from(now) - i64::from(before)
 }

@@ -1,14 +1,19 @@
-//! How a link's bytes reach its socket.
+//! Writing one socket: at once, later, or by its own task.
 //!
-//! Invariants: bytes leave in order and whole; what the socket does not take waits in
-//! the outbox; a call writes until the socket takes no more, and never waits for it.
+//! Invariants:
+//! - a write never blocks; what the socket does not take stays in the outbox;
+//! - frames leave whole and in order, whoever writes them.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use rustix::net::{SendFlags, send};
 use tokio::{io::Interest, net::TcpStream};
 
-use super::{Link, State};
+use super::{Duty, Link, State, Writer};
 use crate::{
     hub::{
         deliveries::Deliveries,
@@ -16,15 +21,6 @@ use crate::{
     },
     model::Record,
 };
-
-/// What a write needs beside the link: a buffer, and where deliveries are counted.
-#[derive(Debug)]
-pub struct Writer {
-    /// Bytes of one write.
-    pub scratch: Vec<u8>,
-    /// What was delivered.
-    pub deliveries: Deliveries,
-}
 
 /// What became of the events of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +139,77 @@ impl Link {
         state.wake();
         false
     }
+
+    /// Moves the difference since the last report into the sums over all outboxes.
+    pub(super) fn report(&self, state: &mut State) {
+        let (events, bytes) = state.outbox.counts();
+        if state.reported != (events, bytes) {
+            let metrics = self.context.metrics();
+            metrics.outbox_events.add(difference(events, state.reported.0));
+            metrics.outbox_bytes.add(difference(bytes, state.reported.1));
+            state.reported = (events, bytes);
+        }
+    }
+
+    /// Waits for something to do beside reading, and writes when the socket can.
+    ///
+    /// Registers the task of `ctx`, which must be the one that reads the socket.
+    pub fn poll_duty(&self, ctx: &mut Context<'_>, writer: &mut Writer) -> Poll<Duty> {
+        loop {
+            let mut state = self.state.lock();
+            if state.is_broken {
+                return Poll::Ready(Duty::Broken);
+            }
+            if let Some(code) = state.closed_with {
+                return Poll::Ready(Duty::Close(code));
+            }
+            if self.socket.is_none() && state.outbox.is_due() {
+                return Poll::Ready(Duty::Write);
+            }
+            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(ctx.waker())) {
+                state.waker = Some(ctx.waker().clone());
+            }
+            let (true, Some(socket)) = (state.is_blocked, &self.socket) else {
+                return Poll::Pending;
+            };
+            match socket.poll_write_ready(ctx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {
+                    state.is_blocked = false;
+                    drop(state);
+                    self.flush(writer);
+                }
+                Poll::Ready(Err(_error)) => return Poll::Ready(Duty::Broken),
+            }
+        }
+    }
+
+    /// Writes what waits, the close frame included, as the socket takes it. Ready when
+    /// all has left or the socket failed. For plain sockets.
+    pub fn poll_drained(&self, ctx: &mut Context<'_>, writer: &mut Writer) -> Poll<()> {
+        loop {
+            self.flush(writer);
+            let mut state = self.state.lock();
+            let Some(socket) = &self.socket else { return Poll::Ready(()) };
+            if state.is_broken || state.outbox.is_empty() {
+                return Poll::Ready(());
+            }
+            match socket.poll_write_ready(ctx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => state.is_blocked = false,
+                Poll::Ready(Err(_error)) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Moves what waits into `scratch`, for a task that writes it to a TLS stream.
+    pub fn take(&self, bytes: &mut Vec<u8>, deliveries: &mut Deliveries) {
+        let mut state = self.state.lock();
+        deliveries.of(self.dialect);
+        state.outbox.encode(self.encoding, bytes, deliveries);
+        state.waiting_since = if state.outbox.is_empty() { 0 } else { self.context.ticks().max(1) };
+        self.report(&mut state);
+    }
 }
 
 impl State {
@@ -150,4 +217,8 @@ impl State {
     fn is_free(&self) -> bool {
         !self.is_blocked && !self.is_broken && self.closed_with.is_none() && self.outbox.is_empty()
     }
+}
+
+fn difference(now: u32, before: u32) -> i64 {
+    i64::from(now) - i64::from(before)
 }

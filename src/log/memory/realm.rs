@@ -10,27 +10,24 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use indexmap::{IndexMap, IndexSet};
 use tokio::sync::mpsc;
 
 use super::{
     super::{AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot},
     MemoryLimits,
+    kept::{millis, weight, without_body},
     recent_ids::{Digest, RecentIds, Remembered},
 };
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
-        Body, ConnectionId, Event, Generation, Identity, Memberships, Position, Record, Renderings,
+        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
         Revocation, RevocationScope, Revocations, SessionId, SessionRecord, Tag, Topic, UserId,
     },
 };
 
 type Hasher = foldhash::fast::RandomState;
-
-/// Bytes that a record costs beside its data.
-const RECORD_OVERHEAD_BYTES: usize = 256;
 
 /// Revoked login sessions that are remembered; the oldest go first.
 const REVOKED_SESSIONS_MAX: usize = 1_000_000;
@@ -391,36 +388,4 @@ impl RealmState {
             session_revoked: identity.session.as_ref().is_some_and(is_revoked),
         }
     }
-}
-
-/// An ephemeral event as it is kept: its header. Only live connections see the body.
-fn without_body(body: &Body) -> Option<Body> {
-    match body {
-        Body::Event(event) if event.ephemeral => {
-            Some(Body::Event(Event { data: Bytes::new(), ..event.clone() }))
-        }
-        Body::Event(_)
-        | Body::Members { .. }
-        | Body::Seeds { .. }
-        | Body::Watch { .. }
-        | Body::Revocation(_)
-        | Body::Disconnect { .. } => None,
-    }
-}
-
-/// What a record counts against `log.retention_bytes`.
-fn weight(record: &Record) -> usize {
-    let payload = match &record.body {
-        Body::Event(event) => event.data.len() + event.name.len(),
-        Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
-            (add.len() + remove.len()) * size_of::<UserId>()
-        }
-        Body::Seeds { topics, .. } => topics.len() * size_of::<Topic>(),
-        Body::Revocation(_) | Body::Disconnect { .. } => 0,
-    };
-    payload + RECORD_OVERHEAD_BYTES
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

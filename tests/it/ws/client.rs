@@ -56,6 +56,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Sends to a server that may have gone.
+    pub(crate) async fn send_if_open(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.ok();
+    }
+
     /// Ends the writing side only.
     pub(crate) async fn half_close(&mut self) {
         self.stream.shutdown().await.unwrap();
@@ -115,8 +120,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
 /// An upgrade request with more header lines.
 pub(crate) fn request(address: SocketAddr, more: &[&str]) -> String {
+    request_of(address, "/echo", more)
+}
+
+/// An upgrade request for `target`.
+pub(crate) fn request_of(address: SocketAddr, target: &str, more: &[&str]) -> String {
     let mut text = format!(
-        "GET /echo HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
     );
     for line in more {
