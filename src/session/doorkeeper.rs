@@ -226,7 +226,8 @@ impl Doorkeeper {
             Some(Some(identity)) => Ok(Some(Arc::new(identity))),
             Some(None) if is_room => Err(self.answer(401, "the token is not valid")),
             None if is_room && self.context.config.dialects.room.anonymous => {
-                let guest = guest::identity(knock.guest_name.as_deref());
+                let now = self.context.node.clock().now_seconds();
+                let guest = guest::identity(knock.guest_name.as_deref(), now);
                 Ok(Some(Arc::new(guest.ok_or_else(|| self.deny("handshake", "query"))?)))
             }
             None if is_room => Err(self.deny("auth", "missing")),
