@@ -55,3 +55,16 @@ async fn every_node_of_the_list_has_a_lease_that_runs() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     assert!((now..now + 20_000).contains(&ends_at), "{list} at {now}");
 }
+
+/// One limit can be set alone: what holds before authentication follows it.
+#[tokio::test]
+async fn the_limit_of_messages_bounds_those_before_authentication_too() {
+    let node = Process::dev(&["--set", "limits.message_bytes=1KiB"]).await;
+    let long = json!({"seq": 1, "action": "ping", "data": {"text": "x".repeat(1024)}}).to_string();
+    let mut stranger = Socket::open(node.public, "/api/v4/websocket", "").await.unwrap();
+    let mut alice = Socket::mattermost(node.public, &node.tokens["alice"]).await;
+    for socket in [&mut stranger, &mut alice] {
+        socket.send(&long).await;
+        assert_eq!(socket.closed().await, 1009);
+    }
+}
