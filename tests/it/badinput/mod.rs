@@ -12,6 +12,7 @@ mod protocol;
 mod races;
 mod requests;
 mod resume;
+mod rooms;
 mod slow;
 
 use std::time::Duration;

@@ -2,12 +2,15 @@
 //!
 //! Method: many races of the same two calls, and then a look at the offsets.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use hubbub::model::{Id, ManualStatus};
+use hubbub::{
+    auth::MintClaims,
+    model::{Id, ManualStatus},
+};
 use serde_json::json;
 
-use super::Lab;
+use super::{Ask, Lab, Person, SOCKET, code_of};
 
 const ROUNDS: u64 = 200;
 
@@ -92,5 +95,66 @@ async fn p14_no_event_comes_after_the_reply_to_the_last_unsubscribe() {
         came += alice.heard.drain(..).filter(|name| name == "status_change").count();
     }
     assert!(came > 0, "some changes fall between both");
+    lab.is_undisturbed().await;
+}
+
+#[tokio::test]
+async fn a19_a_login_that_races_its_revocation_never_stays() {
+    let mut lab = Lab::with(|config| config.limits.handshakes_burst = 10_000).await;
+    for round in 0..50 {
+        let session = format!("s{round}");
+        let mut claims = MintClaims::new(Id::parse("alice").unwrap(), Duration::from_secs(60));
+        claims.session = Some(Id::parse(&session).unwrap());
+        let line = format!("Authorization: Bearer {}", lab.server.token_of(&claims));
+        let ask = Ask { target: SOCKET, lines: &[&line] };
+        let body = json!({"session": session}).to_string();
+        let (person, revoked) =
+            tokio::join!(Person::open(&lab.server, &ask), lab.server.post("/api/v1/revoke", &body));
+        assert_eq!(revoked.status, 200, "{revoked:?}");
+        let mut person = person.unwrap();
+        let mut frame = person.client.frame().await.unwrap();
+        while frame.first == 0x81 {
+            frame = person.client.frame().await.unwrap();
+        }
+        assert_eq!(code_of(&frame), Some(4419), "round {round}");
+    }
+    lab.is_undisturbed().await;
+}
+
+/// How many events of the channel came.
+fn posted(person: &Person) -> usize {
+    person.heard.iter().filter(|name| *name == "posted").count()
+}
+
+#[tokio::test]
+async fn r_of_two_resumes_at_once_one_goes_on_and_nothing_is_lost() {
+    let mut lab = Lab::with(|config| config.limits.resumes_burst = 1_000).await;
+    let line = format!("Authorization: Bearer {}", lab.server.token("alice"));
+    let mut alice = lab.join("alice").await;
+    for _ in 0..20 {
+        let (connection, next) = (alice.connection.clone(), alice.next);
+        lab.publish().await;
+        let target = format!("{SOCKET}?connection_id={connection}&sequence_number={next}");
+        let ask = Ask { target: &target, lines: &[&line] };
+        let (one, two) =
+            tokio::join!(Person::open(&lab.server, &ask), Person::open(&lab.server, &ask));
+        assert_eq!(alice.closed().await, 4409);
+        let mut both = [one, two].map(Result::unwrap);
+        for person in &mut both {
+            person.next = next;
+            person.connection.clone_from(&connection);
+        }
+        lab.publish().await;
+        let [mut one, mut two] = both;
+        let (code, survivor) = tokio::select! {
+            code = one.closed() => (code, two),
+            code = two.closed() => (code, one),
+        };
+        assert_eq!(code, 4409);
+        alice = survivor;
+        while posted(&alice) < 2 {
+            alice.event("posted").await;
+        }
+    }
     lab.is_undisturbed().await;
 }

@@ -3,6 +3,8 @@
 //!
 //! Method: small buffers and small limits, so that few events are too many.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Lab, Person};
@@ -117,5 +119,27 @@ async fn w21_replies_that_nobody_reads_are_bounded_too() {
         let held = lab.server.node.metrics().outbox_bytes.get();
         assert!(held <= 64 * 1024, "{held} bytes wait");
     }
+    lab.is_undisturbed().await;
+}
+
+#[tokio::test]
+async fn w21_a_few_events_that_wait_too_long_are_4431_too() {
+    let mut lab = Lab::with(|config| {
+        config.limits.outbox_events = 100_000;
+        config.limits.outbox_bytes = 256 * 1024 * 1024;
+        config.limits.outbox_stall = Duration::from_secs(1);
+    })
+    .await;
+    let token = lab.server.token("alice");
+    let mut alice = Person::enter_with_small_buffer(&lab.server, &token).await;
+    let text = "x".repeat(64 * 1024);
+    // Until some wait; nothing is published any more then.
+    while lab.server.node.metrics().outbox_bytes.get() < 100_000 {
+        lab.publish_data(&json!({"n": 0, "text": &text})).await;
+        lab.witness.event("posted").await;
+        assert!(lab.witness.next < 400, "nothing ever waits");
+    }
+    lab.until("alice is given up", |server| slow_readers(server) == 1).await;
+    assert_eq!(alice.closed().await, 4431);
     lab.is_undisturbed().await;
 }
