@@ -151,7 +151,11 @@ impl Doorkeeper {
                 let room = room_name(name.as_ref().map(crate::model::Id::as_str))
                     .map_err(|_malformed| self.deny("handshake", "query"))?;
                 let is_numbered = protocol == Some(SUBPROTOCOL);
-                let entry = RoomEntry { identity, room, is_numbered, resume };
+                let since = match is_numbered {
+                    true => None,
+                    false => context.node.place(&identity.realm).await,
+                };
+                let entry = RoomEntry { identity, room, is_numbered, resume, since };
                 Ok(Box::new(move |stream, leftover| {
                     room::run(context, ticket, entry, (stream, leftover))
                 }))

@@ -94,6 +94,7 @@ async fn enter(
         scope: Scope::Member,
         link: Arc::clone(socket.link()),
         resume: None,
+        since: None,
         greet: Box::new(|_| None),
     };
     match context.node.connect(arrival).await {

@@ -13,6 +13,7 @@ mod cli;
 mod embed;
 mod http;
 mod lifecycle;
+mod promises;
 mod rest;
 mod support;
 mod tidy;
