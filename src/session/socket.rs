@@ -310,12 +310,15 @@ impl Tls {
             self.unsent.clear();
             if link.is_empty() {
                 self.unsent = Vec::new();
-                return Pin::new(&mut self.stream).poll_flush(ctx).map_ok(|()| false);
+                ready!(Pin::new(&mut self.stream).poll_flush(ctx))?;
+                link.progressed(true);
+                return Poll::Ready(Ok(false));
             }
             shared.writers.with(|writer| link.take(&mut self.unsent, &mut writer.deliveries));
         }
         while let Some(rest) = self.unsent.get(self.written..).filter(|rest| !rest.is_empty()) {
             self.written += ready!(Pin::new(&mut self.stream).poll_write(ctx, rest))?;
+            link.progressed(false);
         }
         Poll::Ready(Ok(true))
     }

@@ -207,8 +207,16 @@ impl Link {
         let mut state = self.state.lock();
         deliveries.of(self.dialect);
         state.outbox.encode(self.encoding, bytes, deliveries);
-        state.waiting_since = if state.outbox.is_empty() { 0 } else { self.context.ticks().max(1) };
+        // What was taken waits in the task, and what is left waits here.
+        state.waiting_since = self.context.ticks().max(1);
         self.report(&mut state);
+    }
+
+    /// Notes that the task has brought bytes to a TLS stream; `is_done` when all that it
+    /// took has left. What came into the outbox meanwhile does not wait before the task
+    /// has taken it: numbers alone may stay there for long.
+    pub fn progressed(&self, is_done: bool) {
+        self.state.lock().waiting_since = if is_done { 0 } else { self.context.ticks().max(1) };
     }
 }
 

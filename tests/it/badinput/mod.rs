@@ -14,6 +14,7 @@ mod requests;
 mod resume;
 mod rooms;
 mod slow;
+mod slow_tls;
 
 use std::time::Duration;
 

@@ -19,4 +19,4 @@ mod echo;
 mod handshake;
 mod labels;
 mod receiver;
-mod tls;
+pub(crate) mod tls;

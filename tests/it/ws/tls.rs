@@ -25,13 +25,13 @@ use super::{
 };
 
 /// A certificate and its key, as PEM and for a client to trust.
-struct Pair {
-    certificate: String,
-    key: String,
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
     trusted: CertificateDer<'static>,
 }
 
-fn pair() -> Pair {
+pub(crate) fn pair() -> Pair {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     Pair {
         certificate: made.cert.pem(),
@@ -40,19 +40,19 @@ fn pair() -> Pair {
     }
 }
 
-fn files(folder: &TempDir) -> TlsFiles {
+pub(crate) fn files(folder: &TempDir) -> TlsFiles {
     TlsFiles {
         certificate: folder.path().join("certificate.pem"),
         key: folder.path().join("key.pem"),
     }
 }
 
-fn write(files: &TlsFiles, certificate: &str, key: &str) {
+pub(crate) fn write(files: &TlsFiles, certificate: &str, key: &str) {
     std::fs::write(&files.certificate, certificate).unwrap();
     std::fs::write(&files.key, key).unwrap();
 }
 
-fn trust(
+pub(crate) fn trust(
     pair: &Pair,
     versions: &[&'static SupportedProtocolVersion],
     alpn: &[&str],
