@@ -28,6 +28,7 @@ pub(super) const DEV_WORKSPACE: &str = "ws-common";
 #[derive(Debug, Clone)]
 pub struct Banner {
     public: String,
+    pages: String,
     internal: String,
     has_pages: bool,
     tokens: Vec<(&'static str, String)>,
@@ -43,6 +44,7 @@ impl Banner {
         let scheme = if config.public.tls.is_some() { "https" } else { "http" };
         Self {
             public: format!("{scheme}://{public}"),
+            pages: format!("{scheme}://{public}{}/", config.public.base_path.trim_end_matches('/')),
             internal: format!("http://{internal}"),
             has_pages: config.demo,
             tokens: dev_tokens(config, clock),
@@ -95,8 +97,8 @@ impl fmt::Display for Banner {
         }
         if self.has_pages {
             writeln!(formatter)?;
-            writeln!(formatter, "chat rooms  {}/", self.public)?;
-            writeln!(formatter, "demo        {}/demo/", self.public)?;
+            writeln!(formatter, "chat rooms  {}", self.pages)?;
+            writeln!(formatter, "demo        {}demo/", self.pages)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::client::ask,
-    support::{process::Process, socket::Socket},
+    support::{process::Process, socket::Socket, until},
 };
 
 async fn post(node: &Process, path: &str, body: &Value) -> Value {
@@ -66,4 +66,15 @@ async fn the_limit_of_messages_bounds_those_before_authentication_too() {
         socket.send(&long).await;
         assert_eq!(socket.closed().await, 1009);
     }
+}
+
+#[tokio::test]
+async fn a_guest_inside_a_room_is_there() {
+    let node = Process::dev(&[]).await;
+    let _guest = Socket::open(node.public, "/ws/room/tea", "").await.unwrap();
+    until("the guest is listed", || async {
+        let list = ask(node.internal, "GET /api/v1/presence?room=tea", "", "").await.json();
+        list["users"][0]["status"] == "online"
+    })
+    .await;
 }

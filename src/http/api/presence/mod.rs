@@ -108,11 +108,8 @@ async fn answer(
         Problem::unavailable(RETRY_AFTER)
     })?;
     let counts = |connection| only.as_ref().is_none_or(|only| only.contains(&connection));
-    let users = found.into_iter().map(|presence| UserPresence {
-        user: Name(presence.record.user),
-        status: presence.record.status.as_str(),
-        last_activity_at: presence.record.last_activity_at_ms,
-        devices: presence
+    let users = found.into_iter().map(|presence| {
+        let devices: Vec<Device> = presence
             .devices
             .into_iter()
             .filter(|device| counts(device.connection))
@@ -123,7 +120,16 @@ async fn answer(
                 active_at: device.active_at_ms,
                 dropped_at: device.dropped_at_ms,
             })
-            .collect(),
+            .collect();
+        // Presence knows no guests, but one who is inside is there.
+        let is_guest_inside = only.is_some() && devices.is_empty();
+        let status = if is_guest_inside { Status::Online } else { presence.record.status };
+        UserPresence {
+            user: Name(presence.record.user),
+            status: status.as_str(),
+            last_activity_at: presence.record.last_activity_at_ms,
+            devices,
+        }
     });
     Ok(Json(PresenceAnswer { users: users.collect(), more }))
 }
