@@ -12,6 +12,7 @@ mod cli;
 mod embed;
 mod http;
 mod lifecycle;
+mod persistence;
 mod rest;
 mod support;
 mod tidy;
