@@ -250,6 +250,7 @@ impl Base<'_> {
             limits: parts.limits.subscribe(),
             readiness: self.readiness.clone(),
             incarnation,
+            lease: self.config.cluster.lease,
         });
         let address = self.config.internal.listen;
         let internal = Internal::start(InternalParts {

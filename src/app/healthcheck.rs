@@ -81,7 +81,8 @@ pub async fn healthcheck(url: &str) -> Result<(), HealthcheckError> {
     Err(HealthcheckError::NotReady { url: url.to_owned(), status, body })
 }
 
-/// Host with port, and path, of an `http://` URL.
+/// Host with port, and path, of an `http://` URL. One without a path names the node,
+/// which is asked at `/ready`.
 fn split(url: &str) -> Option<(String, &str)> {
     let rest = url.strip_prefix("http://")?;
     if rest.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
@@ -90,7 +91,7 @@ fn split(url: &str) -> Option<(String, &str)> {
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let host = if has_port { host.to_owned() } else { format!("{host}:80") };
-    let path = if path.is_empty() { "/" } else { path };
+    let path = if path.len() <= 1 { "/ready" } else { path };
     (!host.starts_with(':')).then_some((host, path))
 }
 
@@ -119,7 +120,8 @@ mod tests {
     fn urls_are_taken_apart() {
         for (url, expected) in [
             ("http://127.0.0.1:8067/ready", Some(("127.0.0.1:8067", "/ready"))),
-            ("http://[::1]:1", Some(("[::1]:1", "/"))),
+            ("http://[::1]:1", Some(("[::1]:1", "/ready"))),
+            ("http://node/", Some(("node:80", "/ready"))),
             ("http://node/a/b", Some(("node:80", "/a/b"))),
             ("https://node/", None),
             ("http://:80/", None),

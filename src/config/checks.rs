@@ -127,11 +127,6 @@ fn durations(draft: &Draft, errors: &mut Vec<ConfigError>) {
         let text = "must be at most half of `cluster.lease`, or one lost beat ends the lease";
         errors.push(ConfigError::rule("cluster.heartbeat", text));
     }
-    let limits = &config.limits;
-    if limits.message_bytes_unauthenticated > limits.message_bytes {
-        let text = "must be at most `limits.message_bytes`";
-        errors.push(ConfigError::rule("limits.message_bytes_unauthenticated", text));
-    }
 }
 
 /// Only until the Redis backend exists: a cluster that silently is none would

@@ -1,6 +1,6 @@
 //! The configuration of a node, checked and typed.
 //!
-//! Invariants: only this module reads the environment; a [`Config`] that [`load`]
+//! Invariants: only this module reads the environment; a [`Config`] that [`load()`]
 //! returned is valid; every key has one row in the key table, which feeds the
 //! parser, the commented default file and the documents.
 //!

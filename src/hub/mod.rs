@@ -281,8 +281,9 @@ impl Hub {
         }
     }
 
+    /// A drain never ends before the hub: a connection may still arrive that was let in
+    /// before it began.
     fn drain_step(&mut self) {
-        // The drain never ends: a connection that was on its way comes after the others.
         if let Some(drain) = &self.drain {
             self.shard.drain_step(drain);
         }

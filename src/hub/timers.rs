@@ -91,12 +91,18 @@ impl Shard {
                 self.dismiss(key, slow_reader);
             }
             Finding::Expired => self.dismiss(key, session_ended),
-            Finding::Silent => self.dismiss(key, |link| {
-                link.abandon(CloseCode::Policy, "no answer to a ping");
-            }),
-            Finding::Overdue => self.dismiss(key, |link| {
-                link.abandon(CloseCode::Policy, "the message took too long to arrive");
-            }),
+            Finding::Silent => {
+                self.metrics.rejected("frame", "pong_timeout");
+                self.dismiss(key, |link| {
+                    link.abandon(CloseCode::Policy, "no answer to a ping");
+                });
+            }
+            Finding::Overdue => {
+                self.metrics.rejected("frame", "message_timeout");
+                self.dismiss(key, |link| {
+                    link.abandon(CloseCode::Policy, "the message took too long to arrive");
+                });
+            }
             Finding::Ping => {
                 let Some(connection) = self.connections.get(key as usize) else { return };
                 let link = std::sync::Arc::clone(&connection.link);

@@ -15,7 +15,7 @@ use crate::{
     clock::random_connection_id,
     hub::{Attach, Attached, Command, HubHandle, Link, Reader, ResetCause, Start},
     log::{Checkpoint, Claim, LogError, Opening, RealmLog as _, Snapshot},
-    model::{ConnectionId, Identity, Position, Record, Scope},
+    model::{ConnectionId, Identity, Position, RealmId, Record, Scope},
 };
 
 /// How long a resume may wait for its hub to come as far as the log.
@@ -61,6 +61,10 @@ pub struct Arrival {
     pub link: Arc<Link>,
     /// Where it wants to go on.
     pub resume: Option<Resume>,
+    /// What was written after this offset is its own, though it takes its seat a moment
+    /// later; `None` when its first frame tells where it begins. Rooms only: in them
+    /// no membership decides.
+    pub since: Option<u64>,
     /// Writes the complete first frame; `None` when the dialect has none.
     pub greet: Greet,
 }
@@ -103,6 +107,17 @@ enum Outcome {
 }
 
 impl Node {
+    /// How far this node has read the log of `realm`, for [`Arrival::since`]; `None` when
+    /// the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the realm may be started, and stays.
+    pub async fn place(&self, realm: &RealmId) -> Option<u64> {
+        let entry = self.realm(realm).await.ok()?;
+        Some(entry.realm.ring.fill().last)
+    }
+
     /// Gives a socket its place: where it was, or a new one.
     ///
     /// # Cancel safety
@@ -253,7 +268,7 @@ impl Node {
             scope: arrival.scope.clone(),
             memberships: snapshot.memberships.clone(),
             watches: snapshot.watches.clone(),
-            known_up_to: snapshot.position.offset,
+            known_up_to: snapshot.position.offset.min(arrival.since.unwrap_or(u64::MAX)),
         };
         let limits = *self.limits.read();
         let replay_max = (limits.replay_events, limits.replay_bytes);

@@ -151,7 +151,11 @@ impl Doorkeeper {
                 let room = room_name(name.as_ref().map(crate::model::Id::as_str))
                     .map_err(|_malformed| self.deny("handshake", "query"))?;
                 let is_numbered = protocol == Some(SUBPROTOCOL);
-                let entry = RoomEntry { identity, room, is_numbered, resume };
+                let since = match is_numbered {
+                    true => None,
+                    false => context.node.place(&identity.realm).await,
+                };
+                let entry = RoomEntry { identity, room, is_numbered, resume, since };
                 Ok(Box::new(move |stream, leftover| {
                     room::run(context, ticket, entry, (stream, leftover))
                 }))
@@ -226,7 +230,8 @@ impl Doorkeeper {
             Some(Some(identity)) => Ok(Some(Arc::new(identity))),
             Some(None) if is_room => Err(self.answer(401, "the token is not valid")),
             None if is_room && self.context.config.dialects.room.anonymous => {
-                let guest = guest::identity(knock.guest_name.as_deref());
+                let now = self.context.node.clock().now_seconds();
+                let guest = guest::identity(knock.guest_name.as_deref(), now);
                 Ok(Some(Arc::new(guest.ok_or_else(|| self.deny("handshake", "query"))?)))
             }
             None if is_room => Err(self.deny("auth", "missing")),

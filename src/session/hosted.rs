@@ -88,11 +88,13 @@ async fn enter(
 ) -> Option<HostedClient> {
     let meter = Meter::open(&context, ENCODING.name);
     let socket = Socket::new(Arc::clone(&context), &ENCODING, stream, leftover);
+    let now = context.node.clock().now_seconds();
     let arrival = Arrival {
-        identity: Arc::new(guest::stranger(host.handle.realm())?),
+        identity: Arc::new(guest::stranger(host.handle.realm(), now)?),
         scope: Scope::Member,
         link: Arc::clone(socket.link()),
         resume: None,
+        since: None,
         greet: Box::new(|_| None),
     };
     match context.node.connect(arrival).await {

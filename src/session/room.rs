@@ -38,6 +38,9 @@ pub(super) struct RoomEntry {
     /// True for the subprotocol with numbers, history and resume.
     pub(super) is_numbered: bool,
     pub(super) resume: Option<Resume>,
+    /// Where a plain client's part of the log begins. It has no hello that could tell
+    /// it so: what is said after its 101 must come.
+    pub(super) since: Option<u64>,
 }
 
 /// A client in a room.
@@ -87,7 +90,7 @@ async fn enter(
     (stream, leftover): (Stream, Bytes),
 ) -> Option<RoomClient> {
     let meter = Meter::open(&context, "room");
-    let RoomEntry { identity, room, is_numbered, resume } = entry;
+    let RoomEntry { identity, room, is_numbered, resume, since } = entry;
     let encoding = if is_numbered { &ROOM_JSON } else { &ROOM_PLAIN };
     let socket = Socket::new(Arc::clone(&context), encoding, stream, leftover);
     let arrival = Arrival {
@@ -96,6 +99,7 @@ async fn enter(
         link: Arc::clone(socket.link()),
         // A plain client has no numbers to go on from.
         resume: resume.filter(|_| is_numbered),
+        since,
         greet: if is_numbered { Box::new(greet) } else { Box::new(|_| None) },
     };
     let refused = match context.node.connect(arrival).await {

@@ -21,10 +21,11 @@ pub struct FrameLimits {
 }
 
 impl FrameLimits {
-    /// For a client that has not authenticated.
+    /// For a client that has not authenticated: never more than afterwards.
     #[must_use]
     pub fn unauthenticated(limits: &Limits) -> Self {
-        Self { message_bytes: limits.message_bytes_unauthenticated, ..Self::authenticated(limits) }
+        let message_bytes = limits.message_bytes_unauthenticated.min(limits.message_bytes);
+        Self { message_bytes, ..Self::authenticated(limits) }
     }
 
     /// For a client that has authenticated, or need not.

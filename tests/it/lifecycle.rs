@@ -157,7 +157,7 @@ async fn a_reload_reaches_open_sockets_and_a_bad_file_changes_nothing() {
     let reply = async { while !open.text().await.contains("seq_reply") {} };
     timeout(PATIENCE, reply).await.expect("the old limit holds");
 
-    let good = "limits.message_bytes = '2KiB'\nlimits.message_bytes_unauthenticated = '2KiB'";
+    let good = "limits.message_bytes = '2KiB'";
     std::fs::write(&file, good).unwrap();
     node.signal(Signal::HUP);
     node.logged("configuration reloaded").await;

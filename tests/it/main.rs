@@ -8,11 +8,13 @@
     reason = "a test that panics has failed, also in its helpers"
 )]
 
+mod badinput;
 mod cli;
 mod embed;
 mod http;
 mod lifecycle;
 mod persistence;
+mod promises;
 mod rest;
 mod support;
 mod tidy;

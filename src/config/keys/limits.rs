@@ -35,7 +35,7 @@ pub(super) static ROWS: &[Key] = &[
     live(
         "limits.message_bytes_unauthenticated",
         Size(|d| &mut d.config.limits.message_bytes_unauthenticated, 1_024, 1 << 20),
-        "Longest inbound message before authentication.",
+        "Longest inbound message before authentication; `limits.message_bytes` bounds it, too.",
     ),
     live(
         "limits.message_bytes",

@@ -126,7 +126,6 @@ fn keys_that_belong_together_are_checked_together() {
         ),
         ("internal.listen = '127.0.0.1:8065'", "internal.listen: is the address of"),
         ("cluster.heartbeat = '9s'", "cluster.heartbeat: must be at most half"),
-        ("limits.message_bytes = '2KiB'", "limits.message_bytes_unauthenticated: must be at most"),
         ("auth.jwks_url = 'http://id.example/jwks'", "auth.jwks_url: must be an https:// URL"),
         (
             "auth.jwks_url = 'http://127.0.0.1@id.example/'",

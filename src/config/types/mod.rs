@@ -1,6 +1,6 @@
 //! The typed configuration, one struct per section of the file.
 //!
-//! Invariants: a [`Config`] that [`load`](super::load) returned is valid; a
+//! Invariants: a [`Config`] that [`load`](super::load()) returned is valid; a
 //! [`Secret`] is never printed.
 //!
 //! Not here: where the values come from, and what they do.

@@ -74,6 +74,8 @@ pub struct ApiParts {
     pub readiness: Readiness,
     /// Which start of this node's name it is.
     pub incarnation: u64,
+    /// How long this node counts as alive after it was heard of.
+    pub lease: Duration,
 }
 
 #[derive(Debug)]
@@ -111,6 +113,13 @@ impl Api {
 
     fn incarnation(&self) -> u64 {
         self.0.given.incarnation
+    }
+
+    /// When this node's lease ends, in milliseconds since 1970. A node of no cluster
+    /// shares it with nobody: whatever it answers renews it.
+    fn lease_expires_at(&self) -> u64 {
+        let lease_ms = u64::try_from(self.0.given.lease.as_millis()).unwrap_or(u64::MAX);
+        self.node().clock().now_ms().saturating_add(lease_ms)
     }
 
     fn limits(&self) -> Arc<Limits> {

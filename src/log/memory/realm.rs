@@ -10,27 +10,24 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
     super::{AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot},
     MemoryLimits,
+    kept::{millis, weight, without_body},
     people::People,
     recent_ids::{Digest, RecentIds, Remembered},
 };
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
-        Body, ConnectionId, Event, Generation, Identity, Memberships, Position, Record, Renderings,
+        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
         Revocations, SessionRecord, Tag, Topic, UserId,
     },
 };
 
 pub(super) type Hasher = foldhash::fast::RandomState;
-
-/// Bytes that a record costs beside its data.
-const RECORD_OVERHEAD_BYTES: usize = 256;
 
 /// The records that one step appended, for the tails.
 #[derive(Debug, Default)]
@@ -343,36 +340,4 @@ impl RealmState {
     pub(super) fn revocations(&self, identity: &Identity) -> Revocations {
         self.people.revocations(identity)
     }
-}
-
-/// An ephemeral event as it is kept: its header. Only live connections see the body.
-fn without_body(body: &Body) -> Option<Body> {
-    match body {
-        Body::Event(event) if event.ephemeral => {
-            Some(Body::Event(Event { data: Bytes::new(), ..event.clone() }))
-        }
-        Body::Event(_)
-        | Body::Members { .. }
-        | Body::Seeds { .. }
-        | Body::Watch { .. }
-        | Body::Revocation(_)
-        | Body::Disconnect { .. } => None,
-    }
-}
-
-/// What a record counts against `log.retention_bytes`.
-fn weight(record: &Record) -> usize {
-    let payload = match &record.body {
-        Body::Event(event) => event.data.len() + event.name.len(),
-        Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
-            (add.len() + remove.len()) * size_of::<UserId>()
-        }
-        Body::Seeds { topics, .. } => topics.len() * size_of::<Topic>(),
-        Body::Revocation(_) | Body::Disconnect { .. } => 0,
-    };
-    payload + RECORD_OVERHEAD_BYTES
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

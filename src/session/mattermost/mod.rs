@@ -108,6 +108,7 @@ async fn enter(
         scope: Scope::Member,
         link: Arc::clone(socket.link()),
         resume,
+        since: None,
         greet: Box::new(move |greeting| greet(greeting, &version)),
     };
     let refused = match context.node.connect(arrival).await {

@@ -62,7 +62,8 @@ pub(crate) async fn production(change: impl FnOnce(&mut Config)) -> Server {
     start(config).await
 }
 
-async fn start(config: Config) -> Server {
+/// A node with `config`.
+pub(crate) async fn start(config: Config) -> Server {
     let signing = config.auth.keys[0].clone();
     let app = App::start(config, CancellationToken::new()).await.unwrap();
     Server {
@@ -138,8 +139,12 @@ pub(crate) fn bearer(key: &str) -> String {
 impl Server {
     /// A token of `user`.
     pub(crate) fn token(&self, user: &str) -> String {
-        let claims = MintClaims::new(Id::parse(user).unwrap(), Duration::from_secs(600));
-        mint(&self.signing, &claims, &Clock::system()).unwrap()
+        self.token_of(&MintClaims::new(Id::parse(user).unwrap(), Duration::from_secs(600)))
+    }
+
+    /// A token with `claims`.
+    pub(crate) fn token_of(&self, claims: &MintClaims) -> String {
+        mint(&self.signing, claims, &Clock::system()).unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -12,33 +12,33 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The key of the example in RFC 6455 section 1.3.
-pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// The mask of every frame.
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
 /// One connection; `S` is TCP or TLS.
-pub(super) struct Client<S> {
+pub(crate) struct Client<S> {
     stream: S,
     unread: Vec<u8>,
 }
 
 /// A frame of the server.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// Final bit, reserved bits and opcode.
-    pub(super) first: u8,
+    pub(crate) first: u8,
     /// The payload.
-    pub(super) payload: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Client<TcpStream> {
-    pub(super) async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap())
     }
 
     /// Connects and opens a WebSocket.
-    pub(super) async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         let mut client = Self::connect(address).await;
         client.send(request(address, &[]).as_bytes()).await;
         let head = client.head().await;
@@ -48,21 +48,26 @@ impl Client<TcpStream> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    pub(super) fn over(stream: S) -> Self {
+    pub(crate) fn over(stream: S) -> Self {
         Self { stream, unread: Vec::new() }
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Sends to a server that may have gone.
+    pub(crate) async fn send_if_open(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.ok();
+    }
+
     /// Ends the writing side only.
-    pub(super) async fn half_close(&mut self) {
+    pub(crate) async fn half_close(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
     /// The head of a response in lower case, without its last empty line.
-    pub(super) async fn head(&mut self) -> String {
+    pub(crate) async fn head(&mut self) -> String {
         loop {
             if let Some(at) = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 let head: Vec<u8> = self.unread.drain(..at + 4).take(at).collect();
@@ -73,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The next frame, or `None` when the server has ended its side.
-    pub(super) async fn frame(&mut self) -> Option<Frame> {
+    pub(crate) async fn frame(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, length)) = parse(&self.unread) {
                 self.unread.drain(..length);
@@ -88,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// The close frame with which the server ends; no other frame may come before
     /// it, and none behind.
-    pub(super) async fn closed(&mut self) -> (u16, String) {
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
         let frame = self.frame().await.expect("a close frame before the end");
         assert_eq!(frame.first, 0x88, "{frame:?}");
         assert_eq!(self.frame().await, None, "nothing behind a close frame");
@@ -97,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// What is left until the server ends its side.
-    pub(super) async fn rest(&mut self) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.read().await > 0 {}
         std::mem::take(&mut self.unread)
     }
@@ -114,9 +119,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 /// An upgrade request with more header lines.
-pub(super) fn request(address: SocketAddr, more: &[&str]) -> String {
+pub(crate) fn request(address: SocketAddr, more: &[&str]) -> String {
+    request_of(address, "/echo", more)
+}
+
+/// An upgrade request for `target`.
+pub(crate) fn request_of(address: SocketAddr, target: &str, more: &[&str]) -> String {
     let mut text = format!(
-        "GET /echo HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
     );
     for line in more {
@@ -127,7 +137,7 @@ pub(super) fn request(address: SocketAddr, more: &[&str]) -> String {
 }
 
 /// A masked frame with a payload of less than 64 KiB.
-pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match u8::try_from(payload.len()) {
         Ok(short @ 0..126) => bytes.push(0x80 | short),

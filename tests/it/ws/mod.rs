@@ -13,7 +13,7 @@
     reason = "a test fails by a panic"
 )]
 
-mod client;
+pub(crate) mod client;
 mod closing;
 mod echo;
 mod handshake;

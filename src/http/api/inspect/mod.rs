@@ -174,7 +174,7 @@ pub(super) async fn nodes(State(api): State<Api>) -> Json<NodesAnswer> {
     let own = ClusterNode {
         id: info.id.as_ref().to_owned(),
         incarnation: api.incarnation(),
-        lease_expires_at: None,
+        lease_expires_at: api.lease_expires_at(),
         connections: info.hubs.iter().map(|(hub, _)| hub.connections).sum(),
         draining: reasons.contains(&super::DRAINING),
     };

@@ -247,11 +247,8 @@ pub(in crate::http) struct ClusterNode {
     pub(in crate::http) id: String,
     /// Which start of that name it is.
     pub(in crate::http) incarnation: u64,
-    /// When its lease ends, in milliseconds since 1970; absent for a node without a
-    /// cluster, which needs no lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(in crate::http) lease_expires_at: Option<u64>,
+    /// When it counts as dead unless it is heard of before, in milliseconds since 1970.
+    pub(in crate::http) lease_expires_at: u64,
     /// Connections that it serves.
     pub(in crate::http) connections: usize,
     /// True when it gives its connections away.

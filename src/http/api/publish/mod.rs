@@ -126,10 +126,12 @@ fn is_object(json: &RawValue) -> bool {
 /// The record that `request` asks for.
 fn draft(request: PublishRequest, bytes_max: usize) -> Result<Draft, Problem> {
     check_name(&request.event)?;
-    if !is_object(&request.data) {
-        return Err(Problem::field("data", "data is an object"));
-    }
-    if request.data.get().len() > bytes_max {
+    let data = match request.data {
+        Some(data) if !is_object(&data) => return Err(Problem::field("data", "data is an object")),
+        Some(data) => Bytes::from(String::from(Box::<str>::from(data))),
+        None => Bytes::from_static(b"{}"),
+    };
+    if data.len() > bytes_max {
         return Err(Problem::event_too_large(bytes_max));
     }
     if request.omit_users.len() > OMIT_USERS_MAX {
@@ -146,7 +148,7 @@ fn draft(request: PublishRequest, bytes_max: usize) -> Result<Draft, Problem> {
     let id = request_id(request.id.as_deref())?;
     let event = Event {
         name: Arc::from(request.event),
-        data: Bytes::from(String::from(Box::<str>::from(request.data))),
+        data,
         to: topic(request.to)?,
         omit_users: request.omit_users.into_iter().map(|name| name.0).collect(),
         omit_connection,

@@ -26,9 +26,10 @@ pub(in crate::http) struct PublishRequest {
     /// Name of the event, as clients see it. `hello` and `hb_…` are reserved.
     #[schema(pattern = "^(?!hello$|hb_)[A-Za-z0-9_.-]{1,128}$")]
     pub(in crate::http) event: String,
-    /// What the event says: an object of up to 256 KiB.
+    /// What the event says: an object of up to 256 KiB; left out, an empty one.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Object)]
-    pub(in crate::http) data: Box<RawValue>,
+    pub(in crate::http) data: Option<Box<RawValue>>,
     /// Who gets it.
     pub(in crate::http) to: To,
     /// Members who do not get it.

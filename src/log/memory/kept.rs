@@ -1,0 +1,42 @@
+//! What the embedded log keeps of a record, and what that weighs.
+//!
+//! Invariants: only the body of an ephemeral event is dropped.
+
+use bytes::Bytes;
+
+use crate::model::{Body, Event, Record, Topic, UserId};
+
+/// Bytes that a record costs beside its data.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+
+/// An ephemeral event as it is kept: its header. Only live connections see the body.
+pub(super) fn without_body(body: &Body) -> Option<Body> {
+    match body {
+        Body::Event(event) if event.ephemeral => {
+            Some(Body::Event(Event { data: Bytes::new(), ..event.clone() }))
+        }
+        Body::Event(_)
+        | Body::Members { .. }
+        | Body::Seeds { .. }
+        | Body::Watch { .. }
+        | Body::Revocation(_)
+        | Body::Disconnect { .. } => None,
+    }
+}
+
+/// What a record counts against `log.retention_bytes`.
+pub(super) fn weight(record: &Record) -> usize {
+    let payload = match &record.body {
+        Body::Event(event) => event.data.len() + event.name.len(),
+        Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
+            (add.len() + remove.len()) * size_of::<UserId>()
+        }
+        Body::Seeds { topics, .. } => topics.len() * size_of::<Topic>(),
+        Body::Revocation(_) | Body::Disconnect { .. } => 0,
+    };
+    payload + RECORD_OVERHEAD_BYTES
+}
+
+pub(super) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
