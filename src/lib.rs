@@ -17,6 +17,8 @@ pub mod dialect;
 pub mod limits;
 pub mod ws;
 
+pub mod store;
+
 pub mod log;
 pub mod presence;
 

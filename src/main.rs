@@ -79,7 +79,12 @@ impl From<AppError> for Failure {
             AppError::Keys(_) | AppError::Tls(_) | AppError::Config(_) => {
                 Self::Usage(format!("{:#}", anyhow::Error::new(error)))
             }
-            AppError::Bind { .. } | AppError::System(_) => Self::Run(error.into()),
+            AppError::Store(cause) if cause.needs_operator() => {
+                Self::Usage(format!("{:#}", anyhow::Error::new(cause)))
+            }
+            AppError::Store(_) | AppError::Bind { .. } | AppError::System(_) => {
+                Self::Run(error.into())
+            }
         }
     }
 }

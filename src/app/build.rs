@@ -23,6 +23,7 @@ use crate::{
     node::{Node, NodeLimits, Parts},
     presence::{AnyPresence, MemoryPresence, Rules},
     session::{Context, Doorkeeper, Handle, Hosted},
+    store,
     ws::Tls,
 };
 
@@ -104,8 +105,9 @@ impl App {
         let readiness = Readiness::blocked("starting");
         let (limits, limits_now) = watch::channel(Arc::new(config.limits.clone()));
 
-        let log = AnyLog::Memory(Arc::new(MemoryLog::new(memory_limits(&config), clock.clone())));
-        let node = Node::start(parts(&config, &log, &metrics, &clock), &mut tasks);
+        let (log, presence) = backends(&config, &metrics, &clock, &mut tasks)?;
+        let parts = parts(&config, (&log, presence), &metrics, &clock);
+        let node = Node::start(parts, &mut tasks);
         let context = Context::new(
             Arc::clone(&node),
             Arc::clone(&verifier),
@@ -273,13 +275,37 @@ async fn bind(address: SocketAddr) -> Result<Listener, AppError> {
     Listener::bind(address).await.map_err(|source| AppError::Bind { address, source })
 }
 
-fn parts(config: &Config, log: &AnyLog, metrics: &Arc<Metrics>, clock: &Clock) -> Parts {
+/// Log and presence, with what an earlier process saved.
+fn backends(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+    tasks: &mut Tasks,
+) -> Result<(AnyLog, AnyPresence), AppError> {
+    let mut log = MemoryLog::new(memory_limits(config), clock.clone());
     let rules = Rules::new(&config.status);
-    let presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
+    let mut presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
+    if let Some(folder) = &config.data_dir {
+        let (mut file, saved) = store::open(folder)?;
+        let commit = Box::new(move |changes: &[store::Change]| file.commit(changes));
+        let (keeper, journal) = store::Keeper::new(commit, Arc::clone(metrics));
+        presence = presence.saving(&saved, journal.clone());
+        log = log.saving(saved, journal);
+        tasks.spawn("store", |stop| keeper.run(stop));
+    }
+    Ok((AnyLog::Memory(Arc::new(log)), AnyPresence::Memory(Arc::new(presence))))
+}
+
+fn parts(
+    config: &Config,
+    (log, presence): (&AnyLog, AnyPresence),
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Parts {
     Parts {
         id: Arc::from(config.node.id.as_str()),
         log: log.clone(),
-        presence: AnyPresence::Memory(Arc::new(presence)),
+        presence,
         hubs: (config.hubs.count, config.hubs.queue),
         limits: node_limits(config),
         metrics: Arc::clone(metrics),

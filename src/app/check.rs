@@ -2,10 +2,12 @@
 //!
 //! Invariants: nothing is bound, written or fetched.
 
-use super::AppError;
-use crate::{auth::Verifier, clock::Clock, config::Config, ws::Tls};
+use std::io;
 
-/// Opens the keys and the certificate that `config` names.
+use super::AppError;
+use crate::{auth::Verifier, clock::Clock, config::Config, store::StoreError, ws::Tls};
+
+/// Opens the keys and the certificate that `config` names, and looks for its folder.
 ///
 /// # Errors
 ///
@@ -13,7 +15,12 @@ use crate::{auth::Verifier, clock::Clock, config::Config, ws::Tls};
 pub fn check(config: &Config) -> Result<(), Vec<AppError>> {
     let keys = Verifier::new(&config.auth, Clock::system()).map(drop).map_err(AppError::Keys);
     let tls = config.public.tls.as_ref().map_or(Ok(()), |files| Tls::open(files).map(drop));
-    let errors: Vec<AppError> =
-        [keys, tls.map_err(AppError::Tls)].into_iter().filter_map(Result::err).collect();
+    let folder = config.data_dir.as_ref().filter(|path| path.exists() && !path.is_dir());
+    let folder = folder.map_or(Ok(()), |path| {
+        let source = io::Error::from(io::ErrorKind::NotADirectory);
+        Err(AppError::Store(StoreError::Folder { path: path.clone(), source }))
+    });
+    let checks = [keys, tls.map_err(AppError::Tls), folder];
+    let errors: Vec<AppError> = checks.into_iter().filter_map(Result::err).collect();
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }

@@ -28,7 +28,7 @@ pub use healthcheck::{HealthcheckError, healthcheck, ready_url};
 pub use reload::Reloading;
 pub use serve::serve;
 
-use crate::{auth::KeyError, config::ConfigErrors, ws::TlsError};
+use crate::{auth::KeyError, config::ConfigErrors, store::StoreError, ws::TlsError};
 
 /// How a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,9 @@ pub enum AppError {
     /// The configuration can't be used.
     #[error("the configuration can't be used")]
     Config(#[from] ConfigErrors),
+    /// What `data.dir` holds can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A thread or a signal handler can't be had.
     #[error("the system refused")]
     System(#[source] io::Error),

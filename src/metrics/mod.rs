@@ -139,6 +139,10 @@ metrics! {
     delivery_seconds: Family<Histogram, 1>, labels::TIMED, FAST;
     /// How long the log took to answer a publish.
     publish_seconds: Family<Histogram, 1>, labels::PUBLISH_RESULT, FAST;
+    /// Changes that wait for the disk, when `data.dir` is set.
+    store_waiting_entries: Gauge, Labels::None, &[];
+    /// How long the disk took for changes that were saved together.
+    store_commit_seconds: Histogram, Labels::None, FAST;
     /// Users by what they show.
     users: Family<IntGauge, 1>, labels::STATUS, &[];
     /// What was refused, and why.

@@ -14,6 +14,7 @@ mod embed;
 mod http;
 mod lifecycle;
 mod metrics;
+mod persistence;
 mod promises;
 mod rest;
 mod support;

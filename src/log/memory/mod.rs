@@ -9,15 +9,21 @@
 //! - the lock of a realm is a leaf and is never held across an await.
 
 mod kept;
+mod people;
 mod realm;
 mod recent_ids;
+mod saving;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
-use self::realm::{RealmState, Sequel};
+use self::{
+    people::People,
+    realm::{RealmState, Sequel},
+    saving::{changes, is_saved},
+};
 use super::{
     AppendError, Appended, Checkpoint, Claim, Draft, Inbound, LogError, Opening, RealmLog,
     Snapshot, Tail,
@@ -28,6 +34,7 @@ use crate::{
         ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
         Topic, UserId,
     },
+    store::{Journal, Saved, StoreError},
 };
 
 /// Records that may wait in front of one tail; more make the publisher wait.
@@ -35,6 +42,9 @@ const TAIL_QUEUE: usize = 8_192;
 
 /// Drafts that are appended in one step.
 const STEP_DRAFTS_MAX: usize = 1_024;
+
+/// When to try again after the store has failed: the node restarts.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What bounds the embedded log.
 #[derive(Debug, Clone)]
@@ -55,17 +65,33 @@ pub struct MemoryLimits {
     pub ended_sessions: usize,
 }
 
+/// Whether a step waits until it is saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// It changes nothing that is saved.
+    Never,
+    /// When it changed something.
+    IfChanged,
+    /// Also for what was changed before it.
+    Always,
+}
+
 /// The embedded log of all realms.
 #[derive(Debug)]
 pub struct MemoryLog {
     limits: RwLock<MemoryLimits>,
     clock: Clock,
     realms: RwLock<HashMap<RealmId, Arc<Realm>>>,
+    /// Where control records are saved, when `data.dir` is set.
+    journal: Option<Journal>,
+    /// What was saved of realms that nobody has asked for yet.
+    saved: Mutex<Saved>,
 }
 
 /// One realm: its state, and the tails that hear of it.
 #[derive(Debug)]
 struct Realm {
+    id: RealmId,
     state: Mutex<RealmState>,
 }
 
@@ -73,7 +99,20 @@ impl MemoryLog {
     /// An empty log.
     #[must_use]
     pub fn new(limits: MemoryLimits, clock: Clock) -> Self {
-        Self { limits: RwLock::new(limits), clock, realms: RwLock::default() }
+        Self {
+            limits: RwLock::new(limits),
+            clock,
+            realms: RwLock::default(),
+            journal: None,
+            saved: Mutex::default(),
+        }
+    }
+
+    /// The same, with the people that `saved` knows; changes of them are acknowledged
+    /// when `journal` has saved them.
+    #[must_use]
+    pub fn saving(self, saved: Saved, journal: Journal) -> Self {
+        Self { journal: Some(journal), saved: Mutex::new(saved), ..self }
     }
 
     /// Takes new bounds. What is over them leaves with the next record.
@@ -92,23 +131,34 @@ impl MemoryLog {
         let mut realms = self.realms.write();
         // Read under the lock: a change of the limits meets this realm, or came before.
         let limits = self.limits.read().clone();
-        let realm = realms
-            .entry(id.clone())
-            .or_insert_with(|| Arc::new(Realm { state: Mutex::new(RealmState::new(limits)) }));
+        let realm = realms.entry(id.clone()).or_insert_with(|| {
+            let saved = self.saved.lock().remove(id);
+            let people = saved.as_ref().map(People::restored).unwrap_or_default();
+            let state = Mutex::new(RealmState::new(limits, people));
+            Arc::new(Realm { id: id.clone(), state })
+        });
         Arc::clone(realm)
     }
 
-    /// Runs `step` on the realm when every tail has room for the records it may append.
+    /// Runs `step` on the realm when every tail has room for the records it may append,
+    /// and waits as `wait` says.
     ///
     /// `records_max` is how many those are at most. A tail that attaches in between
     /// makes it reserve again, so that no tail misses a record.
+    ///
+    /// The error means that the records are in the log, but may not outlive the process.
     async fn with_room<T>(
         &self,
         realm: &Realm,
-        records_max: usize,
+        (records_max, wait): (usize, Wait),
         step: impl FnOnce(&mut RealmState, u64, &mut Sequel) -> T,
-    ) -> T {
+    ) -> Result<T, StoreError> {
+        let journal = self.journal.as_ref().filter(|_| wait != Wait::Never);
         loop {
+            let slot = match journal {
+                Some(journal) => Some(journal.slot().await?),
+                None => None,
+            };
             let (version, tails) = realm.state.lock().tails();
             let mut permits = Vec::with_capacity(tails.len());
             let mut closed = false;
@@ -118,24 +168,33 @@ impl MemoryLog {
                     Err(_gone) => closed = true,
                 }
             }
-            let mut state = realm.state.lock();
-            if closed {
-                state.forget_closed_tails();
-                continue;
-            }
-            if state.tails_version() != version {
-                continue;
-            }
-            let mut sequel = Sequel::default();
-            let answer = step(&mut state, self.clock.now_us(), &mut sequel);
-            for mut reserved in permits {
-                for record in sequel.records() {
-                    if let Some(permit) = reserved.next() {
-                        permit.send(Inbound::Record(Arc::clone(record)));
+            let (answer, saving) = {
+                let mut state = realm.state.lock();
+                if closed {
+                    state.forget_closed_tails();
+                    continue;
+                }
+                if state.tails_version() != version {
+                    continue;
+                }
+                let mut sequel = Sequel::default();
+                let answer = step(&mut state, self.clock.now_us(), &mut sequel);
+                for mut reserved in permits {
+                    for record in sequel.records() {
+                        if let Some(permit) = reserved.next() {
+                            permit.send(Inbound::Record(Arc::clone(record)));
+                        }
                     }
                 }
+                // Under the lock, so that changes are saved in the order of the log.
+                let changes = changes(&realm.id, sequel.records());
+                let needs_slot = wait == Wait::Always || !changes.is_empty();
+                (answer, slot.filter(|_| needs_slot).map(|slot| slot.save(changes)))
+            };
+            if let Some(saving) = saving {
+                saving.done().await?;
             }
-            return answer;
+            return Ok(answer);
         }
     }
 }
@@ -151,25 +210,40 @@ impl RealmLog for MemoryLog {
         while !drafts.is_empty() {
             let rest = drafts.split_off(drafts.len().min(STEP_DRAFTS_MAX));
             let step = std::mem::replace(&mut drafts, rest);
+            let has_saved = step.iter().any(|draft| is_saved(&draft.body));
+            // A repeated draft waits, too: the first one may not be saved yet.
+            let wait = if has_saved { Wait::Always } else { Wait::Never };
+            let count = step.len();
             let some = self
-                .with_room(&realm, step.len(), |state, now_us, sequel| {
+                .with_room(&realm, (count, wait), |state, now_us, sequel| {
                     let append = |draft| state.append(draft, now_us, sequel);
                     step.into_iter().map(append).collect::<Vec<_>>()
                 })
                 .await;
-            answers.extend(some);
+            match some {
+                Ok(some) => answers.extend(some),
+                Err(_unsaved) => answers.extend(
+                    (0..count).map(|_| Err(AppendError::Unavailable { retry_after: RETRY_AFTER })),
+                ),
+            }
         }
         answers
     }
 
     async fn open(&self, identity: &Identity, opening: Opening) -> Result<Snapshot, LogError> {
         let realm = self.realm(&identity.realm);
-        Ok(self
-            .with_room(&realm, usize::from(!identity.seeds.is_empty()), |state, now_us, sequel| {
+        // Seeds that are known already need no waiting: a token plants them again.
+        let room = match identity.seeds.as_slice() {
+            [] => (0, Wait::Never),
+            [..] => (1, Wait::IfChanged),
+        };
+        let snapshot = self
+            .with_room(&realm, room, |state, now_us, sequel| {
                 state.plant_seeds(identity, now_us, sequel);
                 state.open_session(identity, opening)
             })
-            .await)
+            .await;
+        snapshot.map_err(|_unsaved| LogError { retry_after: RETRY_AFTER })
     }
 
     async fn claim(

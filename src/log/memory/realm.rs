@@ -10,27 +10,24 @@ use std::{
     sync::Arc,
 };
 
-use indexmap::{IndexMap, IndexSet};
 use tokio::sync::mpsc;
 
 use super::{
     super::{AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot},
     MemoryLimits,
     kept::{millis, weight, without_body},
+    people::People,
     recent_ids::{Digest, RecentIds, Remembered},
 };
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
         Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
-        Revocation, RevocationScope, Revocations, SessionId, SessionRecord, Tag, Topic, UserId,
+        Revocations, SessionRecord, Tag, Topic, UserId,
     },
 };
 
-type Hasher = foldhash::fast::RandomState;
-
-/// Revoked login sessions that are remembered; the oldest go first.
-const REVOKED_SESSIONS_MAX: usize = 1_000_000;
+pub(super) type Hasher = foldhash::fast::RandomState;
 
 /// The records that one step appended, for the tails.
 #[derive(Debug, Default)]
@@ -49,11 +46,7 @@ pub(super) struct RealmState {
     end: Position,
     records: VecDeque<Arc<Record>>,
     records_bytes: usize,
-    memberships: HashMap<UserId, Memberships, Hasher>,
-    members: HashMap<Topic, IndexSet<UserId, Hasher>, Hasher>,
-    everyone_revoked_at_ms: Option<u64>,
-    users_revoked_at_ms: HashMap<UserId, u64, Hasher>,
-    sessions_revoked: IndexMap<SessionId, (), Hasher>,
+    people: People,
     sessions: HashMap<ConnectionId, Box<Session>, Hasher>,
     /// Ended sessions, oldest first; an entry is stale when the session went on.
     ended: VecDeque<(u64, ConnectionId)>,
@@ -72,7 +65,8 @@ struct Session {
 }
 
 impl RealmState {
-    pub(super) fn new(limits: MemoryLimits) -> Self {
+    /// An empty log with these people.
+    pub(super) fn new(limits: MemoryLimits, people: People) -> Self {
         let nonce = u64::from_le_bytes(random_bytes());
         let generation = Generation::new(&format!("1.{nonce:016x}"));
         Self {
@@ -81,11 +75,7 @@ impl RealmState {
             end: Position { generation, offset: 0, tag: Tag::default() },
             records: VecDeque::new(),
             records_bytes: 0,
-            memberships: HashMap::default(),
-            members: HashMap::default(),
-            everyone_revoked_at_ms: None,
-            users_revoked_at_ms: HashMap::default(),
-            sessions_revoked: IndexMap::default(),
+            people,
             sessions: HashMap::default(),
             ended: VecDeque::new(),
             tails: Vec::new(),
@@ -145,7 +135,7 @@ impl RealmState {
         let Body::Members { topic, add, .. } = body else { return Ok(()) };
         let limit = self.limits.memberships_per_user;
         let is_full = |user: &UserId| {
-            self.memberships.get(user).is_some_and(|memberships| {
+            self.people.memberships(user).is_some_and(|memberships| {
                 !memberships.is_open(topic) && memberships.open_topics().count() >= limit
             })
         };
@@ -199,19 +189,20 @@ impl RealmState {
     }
 
     fn apply(&mut self, body: &Body, offset: u64) {
+        let oldest = self.oldest_offset();
         match body {
             Body::Event(_) | Body::Disconnect { .. } => {}
             Body::Members { topic, add, remove } => {
                 for user in add {
-                    self.join(user, topic, offset);
+                    self.people.join(user, topic, offset, oldest);
                 }
                 for user in remove {
-                    self.leave(user, topic, offset);
+                    self.people.leave(user, topic, offset);
                 }
             }
             Body::Seeds { user, topics } => {
                 for topic in topics {
-                    self.join(user, topic, offset);
+                    self.people.join(user, topic, offset, oldest);
                 }
             }
             Body::Watch { connection, add, remove } => {
@@ -224,41 +215,7 @@ impl RealmState {
                     watches.close(&Topic::Status(user.clone()), offset);
                 }
             }
-            Body::Revocation(revocation) => self.revoke(revocation),
-        }
-    }
-
-    fn join(&mut self, user: &UserId, topic: &Topic, offset: u64) {
-        let oldest = self.oldest_offset();
-        let memberships = self.memberships.entry(user.clone()).or_default();
-        memberships.forget_before(oldest);
-        if memberships.open(topic.clone(), offset) {
-            self.members.entry(topic.clone()).or_default().insert(user.clone());
-        }
-    }
-
-    fn leave(&mut self, user: &UserId, topic: &Topic, offset: u64) {
-        let was_member = self.memberships.entry(user.clone()).or_default().close(topic, offset);
-        if was_member && let Some(members) = self.members.get_mut(topic) {
-            members.shift_remove(user);
-            if members.is_empty() {
-                self.members.remove(topic);
-            }
-        }
-    }
-
-    fn revoke(&mut self, revocation: &Revocation) {
-        match &revocation.scope {
-            RevocationScope::User(user) => {
-                self.users_revoked_at_ms.insert(user.clone(), revocation.at_ms);
-            }
-            RevocationScope::Session(session) => {
-                self.sessions_revoked.insert(session.clone(), ());
-                if self.sessions_revoked.len() > REVOKED_SESSIONS_MAX {
-                    self.sessions_revoked.shift_remove_index(0);
-                }
-            }
-            RevocationScope::Everyone => self.everyone_revoked_at_ms = Some(revocation.at_ms),
+            Body::Revocation(revocation) => self.people.revoke(revocation),
         }
     }
 
@@ -272,7 +229,7 @@ impl RealmState {
         if self.revocations(identity).ends(identity) {
             return;
         }
-        let memberships = self.memberships.get(&identity.user);
+        let memberships = self.people.memberships(&identity.user);
         let open = memberships.map_or(0, |all| all.open_topics().count());
         let room = self.limits.memberships_per_user.saturating_sub(open);
         let is_news =
@@ -368,11 +325,11 @@ impl RealmState {
     }
 
     pub(super) fn memberships(&self, user: &UserId) -> (Position, Memberships) {
-        (self.end.clone(), self.memberships.get(user).cloned().unwrap_or_default())
+        (self.end.clone(), self.people.memberships(user).cloned().unwrap_or_default())
     }
 
     pub(super) fn members(&self, topic: &Topic) -> Vec<UserId> {
-        self.members.get(topic).map(|all| all.iter().cloned().collect()).unwrap_or_default()
+        self.people.members(topic)
     }
 
     fn snapshot(&self, identity: &Identity, watches: Memberships) -> Snapshot {
@@ -381,11 +338,6 @@ impl RealmState {
     }
 
     pub(super) fn revocations(&self, identity: &Identity) -> Revocations {
-        let is_revoked = |session: &SessionId| self.sessions_revoked.contains_key(session);
-        Revocations {
-            everyone_at_ms: self.everyone_revoked_at_ms,
-            user_at_ms: self.users_revoked_at_ms.get(&identity.user).copied(),
-            session_revoked: identity.session.as_ref().is_some_and(is_revoked),
-        }
+        self.people.revocations(identity)
     }
 }

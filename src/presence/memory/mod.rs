@@ -1,7 +1,8 @@
 //! Presence of one node, in memory.
 //!
 //! Users are spread over shards by a hash of their id; each shard has its own lock,
-//! which no call holds while it waits. Nothing survives the process.
+//! which no call holds while it waits. Only what users chose survives the process,
+//! and that only with a store.
 //!
 //! Invariants:
 //! - a user, whatever their realm, lives in one shard, whose lock orders all that
@@ -30,6 +31,7 @@ use super::{
 use crate::{
     clock::Clock,
     model::{ConnectionId, ManualStatus, RealmId, Status, StatusRecord, UserId},
+    store::{Change, Journal, Saved, StoreError},
 };
 
 /// Enough that two cores seldom meet, few enough that asking each is cheap.
@@ -62,6 +64,8 @@ pub struct MemoryPresence {
     clock: Clock,
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
+    /// Where choices are saved, when `data.dir` is set.
+    journal: Option<Journal>,
 }
 
 impl MemoryPresence {
@@ -82,7 +86,52 @@ impl MemoryPresence {
         };
         let shard = |_| Mutex::new(Shard::new(Arc::clone(&node), rules, bounds));
         let shards = std::array::from_fn(shard);
-        Self { clock, hasher: RandomState::default(), shards }
+        Self { clock, hasher: RandomState::default(), shards, journal: None }
+    }
+
+    /// The same, with the choices that `saved` knows; new ones are acknowledged when
+    /// `journal` has saved them.
+    #[must_use]
+    pub fn saving(self, saved: &Saved, journal: Journal) -> Self {
+        for (realm, of_realm) in saved {
+            for (user, chosen) in &of_realm.chosen {
+                let now_ms = self.clock.now_ms();
+                let restored = self.shard(user).lock().set_manual(realm, user, *chosen, now_ms);
+                if let Err(error) = restored {
+                    // More than may be chosen were chosen before the bound was lowered.
+                    tracing::warn!(%error, "a chosen status was not restored");
+                }
+            }
+        }
+        Self { journal: Some(journal), ..self }
+    }
+
+    /// Changes a choice, and waits until it is saved.
+    async fn choose(
+        &self,
+        realm: &RealmId,
+        user: &UserId,
+        chosen: ManualStatus,
+        change: impl FnOnce(&mut Shard, u64) -> Changed,
+    ) -> Changed {
+        let slot = match &self.journal {
+            Some(journal) => Some(journal.slot().await.map_err(unavailable)?),
+            None => None,
+        };
+        let (changed, saving) = {
+            let mut shard = self.shard(user).lock();
+            let changed = change(&mut shard, self.clock.now_ms())?;
+            let saved = Change::Chosen { realm: realm.clone(), user: user.clone(), chosen };
+            // Under the lock, so that choices are saved in their order.
+            (changed, slot.map(|slot| slot.save(vec![saved])))
+        };
+        if let Some(saving) = saving
+            && let Err(error) = saving.done().await
+        {
+            // The node is about to end; the change counts until then.
+            tracing::warn!(%error, "a chosen status may not be saved");
+        }
+        Ok(changed)
     }
 
     // Callers read the clock after they hold the lock, so that what happens to a
@@ -93,6 +142,10 @@ impl MemoryPresence {
         let place = usize::try_from((self.hasher.hash_one(user) >> 24) & 0xff).unwrap_or(0);
         self.shards.get(place % SHARDS).unwrap_or(first)
     }
+}
+
+fn unavailable(error: StoreError) -> PresenceError {
+    PresenceError::Unavailable { source: Box::new(error) }
 }
 
 impl Presence for MemoryPresence {
@@ -120,11 +173,13 @@ impl Presence for MemoryPresence {
     }
 
     async fn set_manual(&self, realm: &RealmId, user: &UserId, chosen: ManualStatus) -> Changed {
-        self.shard(user).lock().set_manual(realm, user, chosen, self.clock.now_ms())
+        let change = |shard: &mut Shard, now_ms| shard.set_manual(realm, user, chosen, now_ms);
+        self.choose(realm, user, chosen, change).await
     }
 
     async fn clear_manual(&self, realm: &RealmId, user: &UserId) -> Changed {
-        Ok(self.shard(user).lock().clear_manual(realm, user, self.clock.now_ms()))
+        let change = |shard: &mut Shard, now_ms| Ok(shard.clear_manual(realm, user, now_ms));
+        self.choose(realm, user, ManualStatus::Online, change).await
     }
 
     async fn status(
