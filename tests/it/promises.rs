@@ -2,7 +2,6 @@
 //!
 //! Method: the real binary in development mode, one promise for each test.
 
-
 use serde_json::{Value, json};
 
 use crate::{
