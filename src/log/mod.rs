@@ -13,6 +13,8 @@
 //! Not here: who gets an event (`hub`), carrying records to hubs (`node`).
 
 mod any;
+#[cfg(test)]
+mod contract;
 mod memory;
 
 use std::{future::Future, sync::Arc, time::Duration};

@@ -124,6 +124,12 @@ impl Memberships {
         }
     }
 
+    /// Forgets whole topics that were closed at or before `offset`: for subscriptions,
+    /// of which nobody asks whether they were ever known.
+    pub fn forget_topics_before(&mut self, offset: u64) {
+        self.0.retain(|stretch| stretch.interval.to == 0 || stretch.interval.to > offset);
+    }
+
     fn last(&self, topic: &Topic) -> Option<Interval> {
         let last = self.0.get(self.end_of(topic).checked_sub(1)?)?;
         (last.topic == *topic).then_some(last.interval)

@@ -14,6 +14,9 @@ mod realm;
 mod recent_ids;
 mod saving;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, RwLock};
@@ -276,7 +279,8 @@ impl RealmLog for MemoryLog {
         realm: &RealmId,
         connection: ConnectionId,
     ) -> Result<Option<(SessionRecord, Memberships)>, LogError> {
-        Ok(self.realm(realm).state.lock().session(connection))
+        let now_ms = self.clock.now_ms();
+        Ok(self.realm(realm).state.lock().session(connection, now_ms))
     }
 
     async fn forget(&self, realm: &RealmId, connection: ConnectionId) -> Result<(), LogError> {

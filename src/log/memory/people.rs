@@ -72,7 +72,9 @@ impl People {
     pub(super) fn revoke(&mut self, revocation: &Revocation) {
         match &revocation.scope {
             RevocationScope::User(user) => {
-                self.users_revoked_at_ms.insert(user.clone(), revocation.at_ms);
+                // Moments come from the clocks of nodes: the latest counts, not the last.
+                let at_ms = self.users_revoked_at_ms.entry(user.clone()).or_default();
+                *at_ms = revocation.at_ms.max(*at_ms);
             }
             RevocationScope::Session(session) => {
                 self.sessions_revoked.insert(session.clone(), ());
@@ -80,7 +82,10 @@ impl People {
                     self.sessions_revoked.shift_remove_index(0);
                 }
             }
-            RevocationScope::Everyone => self.everyone_revoked_at_ms = Some(revocation.at_ms),
+            RevocationScope::Everyone => {
+                let at_ms = Some(revocation.at_ms);
+                self.everyone_revoked_at_ms = at_ms.max(self.everyone_revoked_at_ms);
+            }
         }
     }
 

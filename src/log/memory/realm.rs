@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use indexmap::IndexSet;
 use tokio::sync::mpsc;
 
 use super::{
@@ -62,6 +63,12 @@ struct Session {
     watches: Option<Box<Memberships>>,
     /// When it ends, in milliseconds since 1970; 0 while a socket holds it.
     ends_at_ms: u64,
+}
+
+impl Session {
+    fn has_ended(&self, now_ms: u64) -> bool {
+        self.ends_at_ms != 0 && self.ends_at_ms <= now_ms
+    }
 }
 
 impl RealmState {
@@ -206,8 +213,10 @@ impl RealmState {
                 }
             }
             Body::Watch { connection, add, remove } => {
+                let oldest = self.oldest_offset();
                 let Some(session) = self.sessions.get_mut(connection) else { return };
                 let watches = session.watches.get_or_insert_default();
+                watches.forget_topics_before(oldest);
                 for user in add {
                     watches.open(Topic::Status(user.clone()), offset);
                 }
@@ -234,10 +243,9 @@ impl RealmState {
         let room = self.limits.memberships_per_user.saturating_sub(open);
         let is_news =
             |topic: &&Topic| !memberships.is_some_and(|memberships| memberships.knows(topic));
-        let mut topics: Vec<Topic> =
-            identity.seeds.iter().filter(is_news).take(room).cloned().collect();
+        let news: IndexSet<&Topic> = identity.seeds.iter().filter(is_news).take(room).collect();
+        let topics: Vec<Topic> = news.into_iter().cloned().collect();
         if !topics.is_empty() {
-            topics.shrink_to_fit();
             let user = identity.user.clone();
             self.enter(Body::Seeds { user, topics }, now_us, sequel);
         }
@@ -269,7 +277,7 @@ impl RealmState {
         if session.record.user != identity.user || session.record.session != identity.session {
             return Claim::Forbidden;
         }
-        if session.ends_at_ms != 0 && session.ends_at_ms <= now_ms {
+        if session.has_ended(now_ms) {
             self.sessions.remove(&connection);
             return Claim::Unknown;
         }
@@ -308,8 +316,15 @@ impl RealmState {
         }
     }
 
-    pub(super) fn session(&self, connection: ConnectionId) -> Option<(SessionRecord, Memberships)> {
+    pub(super) fn session(
+        &self,
+        connection: ConnectionId,
+        now_ms: u64,
+    ) -> Option<(SessionRecord, Memberships)> {
         let session = self.sessions.get(&connection)?;
+        if session.has_ended(now_ms) {
+            return None;
+        }
         let watches = session.watches.as_deref().cloned().unwrap_or_default();
         Some((session.record.clone(), watches))
     }
@@ -319,7 +334,7 @@ impl RealmState {
     }
 
     pub(super) fn range(&self, after: u64, limit: usize) -> Vec<Arc<Record>> {
-        let skip = (after + 1).saturating_sub(self.oldest_offset());
+        let skip = after.saturating_add(1).saturating_sub(self.oldest_offset());
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         self.records.iter().skip(skip).take(limit).cloned().collect()
     }

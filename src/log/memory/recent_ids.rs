@@ -1,7 +1,8 @@
 //! Publish ids that were used lately, so that a repeated request is harmless.
 //!
 //! Invariants: at most `capacity` ids, each for at least the window unless that
-//! bound pushes it out; an id never stands for two bodies.
+//! bound pushes it out, the one that was unused the longest first; an id never
+//! stands for two bodies.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -84,15 +85,21 @@ impl RecentIds {
 
     fn expire(&mut self, now_ms: u64) {
         while let Some((used_at_ms, id)) = self.order.front() {
-            let is_over = used_at_ms.saturating_add(self.window_ms) <= now_ms;
-            if !is_over && self.order.len() <= self.capacity {
-                return;
-            }
             let is_last_use = self.ids.get(id).is_some_and(|(_, _, at)| at == used_at_ms);
             if is_last_use {
+                let is_over = used_at_ms.saturating_add(self.window_ms) <= now_ms;
+                if !is_over && self.ids.len() <= self.capacity {
+                    break;
+                }
                 self.ids.remove(id);
             }
             self.order.pop_front();
+        }
+        // Earlier uses of ids that are repeated often: looked through rarely.
+        if self.order.len() > self.capacity.saturating_mul(2).saturating_add(64) {
+            let ids = &self.ids;
+            self.order
+                .retain(|(used_at_ms, id)| ids.get(id).is_some_and(|(_, _, at)| at == used_at_ms));
         }
     }
 }
@@ -107,6 +114,7 @@ impl Digest {
                 hash.users(&event.omit_users);
                 hash.text(event.omit_connection.as_ref().map_or("", |id| id.as_str()));
                 hash.text(if event.ephemeral { "ephemeral" } else { "durable" });
+                hash.text(if event.binary { "binary" } else { "text" });
                 hash.text(event.sender.as_deref().unwrap_or_default());
             }
             Body::Members { topic, add, remove } => {
