@@ -137,6 +137,12 @@ impl Reader {
         }
     }
 
+    /// False when the user has left the topic of `record` since, as far as is known.
+    pub(super) fn still_reads(&self, record: &Record) -> bool {
+        let Body::Event(event) = &record.body else { return true };
+        self.refusal_by_topic(&event.to, u64::MAX).is_none()
+    }
+
     fn refusal(&self, event: &Event, offset: u64) -> Option<Rule> {
         if let Some(rule) = self.refusal_by_topic(&event.to, offset) {
             return Some(rule);

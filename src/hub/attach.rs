@@ -218,9 +218,10 @@ impl Shard {
     fn insert(&mut self, attach: &mut Attach, walk: &Walk, cursor: u64) -> Key {
         let mut seq = walk.first_seq;
         for record in &walk.sent {
-            // A replayed body of an ephemeral event is gone, its number is not.
+            // A replayed body of an ephemeral event is gone, and one of a topic that the
+            // user has left is not theirs any more; their numbers are.
             let is_ephemeral = matches!(&record.body, Body::Event(event) if event.ephemeral);
-            if is_ephemeral {
+            if is_ephemeral || !attach.reader.still_reads(record) {
                 self.metrics.bodies_withheld_total.with_label_values(&["replayed"]).inc();
                 attach.link.push_noop(seq);
             } else {

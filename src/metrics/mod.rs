@@ -140,7 +140,7 @@ metrics! {
     /// How long the log took to answer a publish.
     publish_seconds: Family<Histogram, 1>, labels::PUBLISH_RESULT, FAST;
     /// Changes that wait for the disk, when `data.dir` is set.
-    store_waiting_entries: Gauge, Labels::None, &[];
+    store_waiting_entries: IntGauge, Labels::None, &[];
     /// How long the disk took for changes that were saved together.
     store_commit_seconds: Histogram, Labels::None, FAST;
     /// Users by what they show.

@@ -41,6 +41,7 @@ async fn a16_no_authentication_is_4401_at_the_deadline() {
         config.limits.auth_timeout = Duration::from_secs(1);
     })
     .await;
+    let before = lab.server.rejected("auth", "timeout");
     let began = Instant::now();
     let mut silent = lab.stranger().await;
     let mut slow = lab.stranger().await;
@@ -48,7 +49,6 @@ async fn a16_no_authentication_is_4401_at_the_deadline() {
     slow.client.send(b"\x01\x90\x00").await;
     let mut beating = lab.stranger().await;
     beating.client.send(&crate::ws::client::frame(0x89, b"")).await;
-    let before = lab.server.rejected("auth", "timeout");
     for person in [&mut silent, &mut slow, &mut beating] {
         while person.client.frame().await.is_some_and(|frame| super::code_of(&frame) != Some(4401))
         {

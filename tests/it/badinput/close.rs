@@ -65,7 +65,7 @@ async fn w13_a_close_that_is_never_answered_ends_soon() {
 async fn w23_silence_ends_with_1008_and_any_data_is_a_sign_of_life() {
     let mut lab = Lab::with(|config| {
         config.limits.ping_interval = Duration::from_secs(1);
-        config.limits.pong_timeout = Duration::from_secs(1);
+        config.limits.pong_timeout = Duration::from_secs(3);
         config.limits.commands_per_second = 1_000.0;
     })
     .await;
