@@ -11,13 +11,19 @@ use std::time::Duration;
 use hubbub::{app::App, config::Config, lifecycle::CancellationToken};
 use rustix::process::Signal;
 use tokio::{
+    net::TcpStream,
     task::JoinSet,
     time::{Instant, timeout},
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{pki_types::ServerName, version::TLS13},
 };
 
 use crate::{
     http::client::{ask, bearer},
     support::{PATIENCE, process::Process, socket::Socket, until},
+    ws::tls,
 };
 
 /// No limit stands in the way of many sockets of few users from one address.
@@ -198,4 +204,28 @@ fn a_runtime_that_is_stuck_is_not_ready_and_recovers() {
     release.send(()).unwrap();
     asking.block_on(until("ready again", || async { ready().await.status == 200 }));
     assert!(asking.block_on(blocked.join_next()).unwrap().unwrap());
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_without_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, old, new) = (tls::files(&folder), tls::pair(), tls::pair());
+    tls::write(&files, &old.certificate, &old.key);
+    let paths = [files.certificate.to_str().unwrap(), files.key.to_str().unwrap()];
+    let node = Process::dev(&["--tls-cert", paths[0], "--tls-key", paths[1]]).await;
+    let (trusts_old, trusts_new) =
+        (tls::trust(&old, &[&TLS13], &[]), tls::trust(&new, &[&TLS13], &[]));
+    let accepts = async |connector: &TlsConnector| {
+        let socket = TcpStream::connect(node.public).await.unwrap();
+        connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.is_ok()
+    };
+    assert!(accepts(&trusts_old).await && !accepts(&trusts_new).await);
+    // Half a renewal fits nothing, so it changes nothing, and is said once.
+    std::fs::write(&files.certificate, &new.certificate).unwrap();
+    let line = node.logged("certificate not reloaded").await;
+    assert!(line.contains("public.tls_cert"), "{line}");
+    assert!(accepts(&trusts_old).await);
+    std::fs::write(&files.key, &new.key).unwrap();
+    until("the new certificate", || accepts(&trusts_new)).await;
+    assert!(!accepts(&trusts_old).await);
 }

@@ -190,9 +190,12 @@ impl MemoryLog {
                     }
                 }
                 // Under the lock, so that changes are saved in the order of the log.
-                let changes = changes(&realm.id, sequel.records());
-                let needs_slot = wait == Wait::Always || !changes.is_empty();
-                (answer, slot.filter(|_| needs_slot).map(|slot| slot.save(changes)))
+                let saving = slot.and_then(|slot| {
+                    let changes = changes(&realm.id, sequel.records());
+                    let is_needed = wait == Wait::Always || !changes.is_empty();
+                    is_needed.then(|| slot.save(changes))
+                });
+                (answer, saving)
             };
             if let Some(saving) = saving {
                 saving.done().await?;
