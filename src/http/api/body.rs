@@ -54,7 +54,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Checked<T> {
     }
 }
 
-/// Reads `text`, refusing what parsers disagree about.
+/// Reads `text`, a JSON object, refusing what parsers disagree about.
 pub(in crate::http) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let limits = JsonLimits { depth: DEPTH_MAX, elements: ELEMENTS_MAX, string_bytes: text.len() };
     check(text, &limits).map_err(|error| {
@@ -66,6 +66,10 @@ pub(in crate::http) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Probl
             JsonError::DuplicateKey => "the body names a key twice",
         })
     })?;
+    // serde reads a list as a struct, field by field: no request is meant that way.
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::malformed("the body is not a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let message = error.inner().to_string();

@@ -22,6 +22,14 @@ async fn bodies_have_one_reading() {
         let reply = server.post("/api/v1/publish", body).await;
         assert_eq!(reply.error().0, 400, "{body}");
     }
+    // The fields of a request in order are not a request.
+    for (path, body) in [
+        ("/api/v1/revoke", r#"["default","alice"]"#),
+        ("/api/v1/members", r#"["default",{"channel":"a"},["alice"],[]]"#),
+        ("/api/v1/presence", r#"["default",["alice"]]"#),
+    ] {
+        assert_eq!(server.post(path, body).await.error().0, 400, "{path} {body}");
+    }
     let lines = format!("{}Content-Type: application/json\r\n", bearer(KEY));
     let head = format!(
         "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{lines}Content-Length: 4\r\n\r\n"
