@@ -232,7 +232,7 @@ impl Shard {
         let reader = &attach.reader;
         let watched: Vec<_> = reader
             .watches
-            .open_topics()
+            .open_topics_at(cursor)
             .filter_map(
                 |topic| if let Topic::Status(user) = topic { Some(user.clone()) } else { None },
             )
@@ -254,7 +254,8 @@ impl Shard {
             behind_at: None,
         });
         let key = Key::try_from(key).unwrap_or(Key::MAX);
-        let mut open: Vec<Topic> = reader.memberships.open_topics().cloned().collect();
+        // As of the hub's place: what changed later comes as records.
+        let mut open: Vec<Topic> = reader.memberships.open_topics_at(cursor).cloned().collect();
         open.shrink_to_fit();
         if let Some(Some(index)) = self.realms.get_mut(attach.realm_key) {
             let who = (&reader.user, &reader.scope);

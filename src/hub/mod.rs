@@ -22,6 +22,8 @@ mod link;
 mod outbox;
 mod ring;
 mod shard;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod turn;
 

@@ -95,6 +95,14 @@ impl Memberships {
         self.0.iter().filter(|stretch| stretch.interval.to == 0).map(|stretch| &stretch.topic)
     }
 
+    /// The topics that were open after the record at `offset`, sorted.
+    pub fn open_topics_at(&self, offset: u64) -> impl Iterator<Item = &Topic> {
+        let was_open = move |interval: Interval| {
+            interval.from <= offset && (interval.to == 0 || offset < interval.to)
+        };
+        self.0.iter().filter(move |one| was_open(one.interval)).map(|one| &one.topic)
+    }
+
     /// The intervals of `topic`, oldest first.
     pub fn intervals(&self, topic: &Topic) -> impl Iterator<Item = Interval> {
         let begin = self.0.partition_point(|stretch| stretch.topic < *topic);
