@@ -141,6 +141,7 @@ impl Bench {
             scope: Scope::Member,
             memberships,
             watches: Memberships::default(),
+            known_from: 0,
             known_up_to: 0,
         };
         let identity = Identity {
@@ -159,6 +160,7 @@ impl Bench {
             realm_key: 0,
             realm: Arc::clone(&self.realm),
             identity: Arc::new(identity),
+            fencing: 1,
             reader,
             link: Arc::clone(&link),
             start: Start::Fresh,

@@ -83,6 +83,8 @@ pub struct Reader {
     pub memberships: Memberships,
     /// Users that it watches.
     pub watches: Memberships,
+    /// Offset from which on the two tell the truth: what ended before it is forgotten.
+    pub known_from: u64,
     /// Offset up to which the two are complete.
     pub known_up_to: u64,
 }

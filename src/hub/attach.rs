@@ -19,10 +19,11 @@ use super::{
     connection::Connection,
     index::{Key, Realm},
     link::Link,
+    outbox::Pushed,
     shard::{Shard, session_ended},
     turn::Chain,
 };
-use crate::model::{Body, CloseCode, Identity, Record, Revocation, Topic};
+use crate::model::{Body, CloseCode, Identity, Record, Revocation, Revocations, Topic};
 
 /// A connection that wants to be served.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Attach {
     pub realm: Arc<Realm>,
     /// What its token proved.
     pub identity: Arc<Identity>,
+    /// The fencing number of its claim: of two sockets, the higher one stays.
+    pub fencing: u64,
     /// What it reads, as known at the snapshot.
     pub reader: Reader,
     /// Its socket.
@@ -81,6 +84,8 @@ pub enum Attached {
     Ended,
     /// This hub has not come so far yet: ask again.
     Behind,
+    /// A socket that claimed the connection later is served already.
+    Superseded,
 }
 
 /// Why a connection can't go on.
@@ -152,6 +157,10 @@ impl Shard {
         };
         let seen = index.seen;
         let old = index.key(attach.reader.connection);
+        let is_newer = |live: &Connection| live.fencing > attach.fencing;
+        if old.and_then(|key| self.connections.get(key as usize)).is_some_and(is_newer) {
+            return Attached::Superseded;
+        }
         let (seq, cursor) =
             match (old.and_then(|key| self.connections.get(key as usize)), attach.start) {
                 (Some(live), Start::Resume { .. }) => (live.seq, live.cursor.max(seen)),
@@ -180,13 +189,19 @@ impl Shard {
     }
 
     fn serve(&mut self, attach: &mut Attach, walk: &Walk, cursor: u64) -> Attached {
+        // Before anything is sent: what follows the end of a token is not for its holder.
+        if walk.revocations().any(|revocation| ends(revocation, &attach.identity)) {
+            session_ended(&attach.link);
+            return Attached::Ended;
+        }
         let bytes = weight(&walk.sent, &attach.link);
         let (events_max, bytes_max) = attach.replay_max;
         let is_resume = attach.start != Start::Fresh;
         if is_resume && (walk.sent.len() > events_max || bytes > bytes_max) {
             return Attached::Reset(ResetCause::TooMuch);
         }
-        attach.link.grant(walk.sent.len() + 1, bytes);
+        let hello_bytes = attach.hello.as_ref().map_or(0, Bytes::len);
+        attach.link.grant(walk.sent.len() + 1, bytes + hello_bytes);
         let wants_hello = match attach.start {
             Start::Fresh => true,
             Start::Resume { next, .. } => next == 0,
@@ -197,16 +212,11 @@ impl Shard {
             {
                 names.written("hello");
             }
-            attach.link.send(hello, self.writer());
+            // Written with the replay: what was granted lasts until all has left.
+            let fits = attach.link.push_frame(hello);
+            debug_assert!(fits, "a hello and its replay fit into what was granted");
         }
         let key = self.insert(attach, walk, cursor);
-        let is_ended = |revocation| {
-            self.connections.get(key as usize).is_some_and(|one| one.is_ended_by(revocation))
-        };
-        if walk.revocations().any(is_ended) {
-            self.dismiss(key, session_ended);
-            return Attached::Ended;
-        }
         self.touch(key);
         match attach.start {
             Start::Fresh => Attached::Fresh,
@@ -225,14 +235,18 @@ impl Shard {
                 self.metrics.bodies_withheld_total.with_label_values(&["replayed"]).inc();
                 attach.link.push_noop(seq);
             } else {
-                attach.link.push_event(record, seq);
+                let pushed = attach.link.push_event(record, seq);
+                debug_assert_ne!(pushed, Pushed::Full, "a replay fits into what was granted");
             }
             seq += 1;
         }
         let reader = &attach.reader;
+        // The index is what was true at the hub's own place, which may be before the
+        // snapshot's: what lies between them is yet to be applied.
+        let seen = self.known_realm(attach.realm_key).map_or(0, |index| index.seen);
         let watched: Vec<_> = reader
             .watches
-            .open_topics_at(cursor)
+            .open_topics_at(seen)
             .filter_map(
                 |topic| if let Topic::Status(user) = topic { Some(user.clone()) } else { None },
             )
@@ -249,17 +263,17 @@ impl Shard {
             watches: Vec::new(),
             pinged_at: 0,
             opened_at_ms: self.clock.now_ms(),
+            fencing: attach.fencing,
             chain: Chain::default(),
             is_touched: false,
             behind_at: None,
         });
         let key = Key::try_from(key).unwrap_or(Key::MAX);
-        // As of the hub's place: what changed later comes as records.
-        let mut open: Vec<Topic> = reader.memberships.open_topics_at(cursor).cloned().collect();
+        let mut open: Vec<Topic> = reader.memberships.open_topics_at(seen).cloned().collect();
         open.shrink_to_fit();
         if let Some(Some(index)) = self.realms.get_mut(attach.realm_key) {
             let who = (&reader.user, &reader.scope);
-            index.add(key, reader.connection, who, (open, cursor));
+            index.add(key, reader.connection, who, open);
             for user in &watched {
                 index.watch(key, user);
             }
@@ -274,8 +288,16 @@ impl Shard {
     }
 }
 
+fn ends(revocation: &Revocation, identity: &Identity) -> bool {
+    Revocations::of(revocation, &identity.user, identity.session.as_ref()).ends(identity)
+}
+
 /// Reads from `cursor` to `seen`, learning memberships on the way.
 fn forward(attach: &mut Attach, seen: u64, cursor: u64, seq: u64) -> Result<Walk, ResetCause> {
+    let begins_too_early = cursor + 1 < attach.reader.known_from;
+    if begins_too_early && attach.start != Start::Fresh {
+        return Err(ResetCause::Trimmed);
+    }
     let records = attach.realm.ring.slice(cursor + 1, seen).ok_or(ResetCause::Trimmed)?;
     let mut walk = Walk { sent: Vec::new(), first_seq: seq, revoked: Vec::new() };
     for record in records {
@@ -304,6 +326,9 @@ fn backward(
     while walk.sent.len() < wanted {
         if offset <= base || walk.sent.len() > attach.replay_max.0 {
             return Err(if offset <= base { ResetCause::Trimmed } else { ResetCause::TooMuch });
+        }
+        if offset < attach.reader.known_from {
+            return Err(ResetCause::Trimmed);
         }
         let record = attach.realm.ring.get(offset).ok_or(ResetCause::Trimmed)?;
         if attach.reader.verdict(&record) == Verdict::Sent {

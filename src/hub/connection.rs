@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) pinged_at: u32,
     /// When this socket began, in milliseconds since 1970.
     pub(super) opened_at_ms: u64,
+    /// The number of the claim by which this socket has the connection.
+    pub(super) fencing: u64,
     /// What this turn has for it; `seq` and `cursor` count it already.
     pub(super) chain: Chain,
     pub(super) is_touched: bool,

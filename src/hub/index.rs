@@ -49,8 +49,6 @@ struct Person {
     /// Keys, rooms included; mostly one.
     connections: Vec<Key>,
     topics: Vec<Topic>,
-    /// Offset up to which `topics` is right; older membership records are history.
-    as_of: u64,
 }
 
 impl RealmIndex {
@@ -93,20 +91,21 @@ impl RealmIndex {
         self.topics.len()
     }
 
-    /// Adds a connection. `open` are its user's memberships at `as_of`; they count
-    /// only when this is the user's first connection here.
+    /// Adds a connection. `open` are its user's memberships after the record that this
+    /// index has seen last; they count only when this is the user's first connection
+    /// here, because the index keeps them right from then on.
     pub(super) fn add(
         &mut self,
         key: Key,
         connection: ConnectionId,
         (user, scope): (&UserId, &Scope),
-        (open, as_of): (Vec<Topic>, u64),
+        open: Vec<Topic>,
     ) {
         self.connections.insert(connection, key);
         let person = self
             .people
             .entry(user.clone())
-            .or_insert_with(|| Box::new(Person { connections: Vec::new(), topics: open, as_of }));
+            .or_insert_with(|| Box::new(Person { connections: Vec::new(), topics: open }));
         person.connections.reserve_exact(1);
         person.connections.push(key);
         match scope {
@@ -146,17 +145,11 @@ impl RealmIndex {
         }
     }
 
-    /// Applies "`user` joined `topic` at `offset`"; `is_member` tells which keys read
+    /// Applies "`user` joined `topic`"; `is_member` tells which keys read
     /// as a member, and not as somebody in a room.
-    pub(super) fn join(
-        &mut self,
-        user: &UserId,
-        topic: &Topic,
-        offset: u64,
-        is_member: impl Fn(Key) -> bool,
-    ) {
+    pub(super) fn join(&mut self, user: &UserId, topic: &Topic, is_member: impl Fn(Key) -> bool) {
         let Some(person) = self.people.get_mut(user) else { return };
-        if offset <= person.as_of || person.topics.contains(topic) {
+        if person.topics.contains(topic) {
             return;
         }
         person.topics.reserve_exact(1);
@@ -166,13 +159,10 @@ impl RealmIndex {
         }
     }
 
-    /// Applies "`user` left `topic` at `offset`".
-    pub(super) fn leave(&mut self, user: &UserId, topic: &Topic, offset: u64) {
+    /// Applies "`user` left `topic`".
+    pub(super) fn leave(&mut self, user: &UserId, topic: &Topic) {
         let Some(person) = self.people.get_mut(user) else { return };
         let Some(index) = person.topics.iter().position(|known| known == topic) else { return };
-        if offset <= person.as_of {
-            return;
-        }
         person.topics.swap_remove(index);
         for key in person.connections.clone() {
             self.take(topic, key);

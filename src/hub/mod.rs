@@ -233,9 +233,11 @@ impl Hub {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut turn = Vec::with_capacity(TURN_RECORDS);
         let mut next_pass = Instant::now() + PASS;
+        // Both moments stay until they come, however busy this hub is.
+        let mut next_step = Instant::now();
         loop {
             let wakes_at = match self.drain {
-                Some(_) => (Instant::now() + DRAIN_STEP).min(next_pass),
+                Some(_) => next_step.min(next_pass),
                 None => next_pass,
             };
             // Every arm is cancel safe. Stop, then the clock, then people, then records.
@@ -247,9 +249,19 @@ impl Hub {
                         self.shard.pass();
                         next_pass = Instant::now() + PASS;
                     }
-                    self.drain_step();
+                    if Instant::now() >= next_step {
+                        self.drain_step();
+                        next_step = Instant::now() + DRAIN_STEP;
+                    }
                 }
-                Some(command) = self.commands.recv() => self.obey(command),
+                Some(command) = self.commands.recv() => {
+                    self.obey(command);
+                    // However many ask, records go on.
+                    while turn.len() < TURN_RECORDS && let Ok(parcel) = self.records.try_recv() {
+                        turn.push(parcel);
+                    }
+                    self.take(&mut turn);
+                }
                 _ = self.records.recv_many(&mut turn, TURN_RECORDS) => self.take(&mut turn),
             }
             self.shard.flush();
@@ -318,7 +330,9 @@ impl Hub {
                 reply(answer, shard.listeners(realm_key, &topic));
             }
             Command::Inspect { answer } => drop(answer.send(shard.inspect())),
-            Command::Drain { window } => self.drain = Some(Drain::new(window)),
+            Command::Drain { window } => {
+                self.drain = Some(Drain::new(window, self.shard.connections.len()));
+            }
         }
     }
 }

@@ -83,17 +83,17 @@ impl Shard {
                 let connections = &self.connections;
                 for user in add {
                     let is_member = |key| is_member(connections, key);
-                    index.join(user, topic, record.position.offset, is_member);
+                    index.join(user, topic, is_member);
                 }
                 for user in remove {
-                    index.leave(user, topic, record.position.offset);
+                    index.leave(user, topic);
                 }
             }
             Body::Seeds { user, topics } => {
                 let connections = &self.connections;
                 for topic in topics {
                     let is_member = |key| is_member(connections, key);
-                    index.join(user, topic, record.position.offset, is_member);
+                    index.join(user, topic, is_member);
                 }
             }
             Body::Watch { connection, add, remove } => {
@@ -140,6 +140,9 @@ impl Shard {
         let Some(Some(index)) = self.realms.get_mut(realm) else { return };
         let Some(key) = index.key(id) else { return };
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        if connection.scope != Scope::Member {
+            return;
+        }
         let watches = &mut connection.watches;
         for user in add {
             if !watches.contains(user) {

@@ -26,6 +26,9 @@ pub(super) const DRAIN_STEP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Drain {
     ends_at: Instant,
+    window: Duration,
+    /// How many there were when it began.
+    connections: usize,
 }
 
 /// What a pass found out about one connection.
@@ -38,8 +41,15 @@ enum Finding {
 }
 
 impl Drain {
-    pub(super) fn new(window: Duration) -> Self {
-        Self { ends_at: Instant::now() + window }
+    pub(super) fn new(window: Duration, connections: usize) -> Self {
+        Self { ends_at: Instant::now() + window, window, connections }
+    }
+
+    /// How many connections may still be open: a share of the first as of the window.
+    fn may_be_left(&self) -> usize {
+        let left = self.ends_at.saturating_duration_since(Instant::now()).as_millis();
+        let share = self.connections as u128 * left / self.window.as_millis().max(1);
+        usize::try_from(share).unwrap_or(usize::MAX)
     }
 }
 
@@ -108,14 +118,12 @@ impl Shard {
     /// Closes this step's share.
     pub(super) fn drain_step(&mut self, drain: &Drain) {
         let left = self.connections.len();
-        let steps = drain.ends_at.saturating_duration_since(Instant::now()).as_millis()
-            / DRAIN_STEP.as_millis();
-        let steps = usize::try_from(steps).unwrap_or(usize::MAX).max(1);
+        let due = left.saturating_sub(drain.may_be_left());
         // A random start and a step over the table are random enough, and cheap.
         let key = |(key, _)| Key::try_from(key).unwrap_or(Key::MAX);
         let keys: Vec<Key> = self.connections.iter().map(key).collect();
         let start = usize::try_from(random_below(left as u64)).unwrap_or(0);
-        for key in keys.iter().cycle().skip(start).take(left.div_ceil(steps)) {
+        for key in keys.iter().cycle().skip(start).take(due) {
             self.dismiss(*key, |link| {
                 link.close(CloseCode::Restart.number(), "the server restarts: reconnect at once");
             });

@@ -258,6 +258,9 @@ pub struct Opening {
 pub struct Snapshot {
     /// The log's end at that moment.
     pub position: Position,
+    /// Offset of the oldest record that is kept: what ended before it may be missing
+    /// in the memberships and the subscriptions.
+    pub oldest: u64,
     /// The user's memberships.
     pub memberships: Memberships,
     /// The connection's own subscriptions: [`Topic::Status`] of watched users.

@@ -95,12 +95,13 @@ impl Memberships {
         self.0.iter().filter(|stretch| stretch.interval.to == 0).map(|stretch| &stretch.topic)
     }
 
-    /// The topics that were open after the record at `offset`, sorted.
+    /// The topics that were open after the record at `offset`.
     pub fn open_topics_at(&self, offset: u64) -> impl Iterator<Item = &Topic> {
         let was_open = move |interval: Interval| {
             interval.from <= offset && (interval.to == 0 || offset < interval.to)
         };
-        self.0.iter().filter(move |one| was_open(one.interval)).map(|one| &one.topic)
+        let stretches = self.0.iter().filter(move |stretch| was_open(stretch.interval));
+        stretches.map(|stretch| &stretch.topic)
     }
 
     /// The intervals of `topic`, oldest first.

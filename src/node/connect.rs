@@ -15,7 +15,7 @@ use crate::{
     clock::random_connection_id,
     hub::{Attach, Attached, Command, HubHandle, Link, Reader, ResetCause, Start},
     log::{Checkpoint, Claim, LogError, Opening, RealmLog as _, Snapshot},
-    model::{ConnectionId, Identity, Position, RealmId, Record, Scope},
+    model::{CloseCode, ConnectionId, Identity, RealmId, Record, Scope, SessionRecord},
 };
 
 /// How long a resume may wait for its hub to come as far as the log.
@@ -186,15 +186,30 @@ impl Node {
                     self.metrics.resumes_total.with_label_values(&[result]).inc();
                     return Ok(Outcome::Seated(seat));
                 }
-                Some(Attached::Ended) => return Ok(Outcome::Ended),
+                Some(Attached::Ended) => {
+                    self.log.forget(&identity.realm, resume.connection).await?;
+                    return Ok(Outcome::Ended);
+                }
                 Some(Attached::Reset(cause)) => cause,
+                Some(Attached::Superseded) => {
+                    arrival.link.abandon(CloseCode::ResumedElsewhere, "another socket took over");
+                    return Err(LogError { retry_after: Duration::from_secs(1) });
+                }
                 Some(Attached::Fresh | Attached::Behind) | None => {
+                    self.give_back(&record, &identity.realm).await?;
                     return Err(LogError { retry_after: Duration::from_secs(1) });
                 }
             }
         };
         self.log.forget(&identity.realm, resume.connection).await?;
         Ok(self.reset(cause))
+    }
+
+    /// Lets the lifetime of a claimed session begin anew: nobody holds it.
+    async fn give_back(&self, record: &SessionRecord, realm: &RealmId) -> Result<(), LogError> {
+        let SessionRecord { connection, seq, cursor, fencing, .. } = *record;
+        let checkpoint = Checkpoint { connection, seq, cursor, fencing, ended: true };
+        self.log.checkpoint(realm, vec![checkpoint]).await
     }
 
     /// Counts a reset: the client gets a new numbering and fetches anew.
@@ -226,7 +241,13 @@ impl Node {
                 self.log.forget(&realm, connection).await?;
                 Ok(Welcome::Ended)
             }
-            Some(Attached::Resumed { .. } | Attached::Reset(_) | Attached::Behind) | None => {
+            Some(
+                Attached::Resumed { .. }
+                | Attached::Reset(_)
+                | Attached::Behind
+                | Attached::Superseded,
+            )
+            | None => {
                 self.log.forget(&realm, connection).await?;
                 Ok(Welcome::Unavailable)
             }
@@ -242,7 +263,12 @@ impl Node {
         start: Start,
     ) -> Option<Attached> {
         let hub = self.hub(seat.entry.key, &arrival.identity.user)?;
-        let hello = self.greet(seat, arrival, &snapshot.position).await;
+        // A hello belongs where the numbering began, whenever it is asked for.
+        let hello = match start {
+            Start::Fresh => self.greet(seat, arrival, snapshot.position.offset).await,
+            Start::Resume { next: 0, base, .. } => self.greet(seat, arrival, base).await,
+            Start::Resume { .. } => None,
+        };
         for _ in 0..BEHIND_TRIES {
             let attach = self.draft(seat, arrival, snapshot, start);
             let hello = hello.clone();
@@ -269,16 +295,19 @@ impl Node {
             scope: arrival.scope.clone(),
             memberships: snapshot.memberships.clone(),
             watches: snapshot.watches.clone(),
+            known_from: snapshot.oldest,
             known_up_to: snapshot.position.offset.min(arrival.since.unwrap_or(u64::MAX)),
         };
         let limits = *self.limits.read();
         let replay_max = (limits.replay_events, limits.replay_bytes);
         let (realm_key, realm) = (seat.entry.key, Arc::clone(&seat.entry.realm));
         let (identity, link) = (Arc::clone(&seat.identity), Arc::clone(&arrival.link));
+        let fencing = seat.fencing;
         move |hello, answer| Attach {
             realm_key,
             realm,
             identity,
+            fencing,
             reader,
             link,
             start,
@@ -289,12 +318,12 @@ impl Node {
     }
 
     /// The first frame. A room's history ends exactly where its numbering begins.
-    async fn greet(&self, seat: &Seat, arrival: &Arrival, base: &Position) -> Option<Bytes> {
+    async fn greet(&self, seat: &Seat, arrival: &Arrival, base: u64) -> Option<Bytes> {
         let history = match &arrival.scope {
             Scope::Member => Vec::new(),
             Scope::Room(room) => {
-                self.synced(&seat.entry, base.offset).await;
-                self.rooms.history(seat.entry.key, room, base.offset)
+                self.synced(&seat.entry, base).await;
+                self.rooms.history(seat.entry.key, room, base)
             }
         };
         (arrival.greet)(&Greeting {

@@ -190,7 +190,10 @@ impl Node {
         let (position, memberships) = self.log.memberships(realm, &session.user).await?;
         let SessionRecord { user, scope, .. } = session;
         let known_up_to = position.offset;
-        let reader = Reader { connection, user, scope, memberships, watches, known_up_to };
+        // The record is kept, so what is known reaches back to it.
+        let known_from = offset;
+        let reader =
+            Reader { connection, user, scope, memberships, watches, known_from, known_up_to };
         Ok(Some(Delivery::Decided(reader.verdict(&record))))
     }
 

@@ -78,7 +78,9 @@ pub(super) async fn leave(client: Client, end: End) -> u16 {
 /// Ends a socket that got no seat. Returns the close code.
 pub(super) async fn refuse(socket: Socket, code: CloseCode) -> u16 {
     socket.abandon(code, code.row().meaning);
-    socket.finish(End::ByServer(code.number())).await
+    // The node may have closed it for a reason of its own.
+    let code = socket.link().closed_with().unwrap_or(code.number());
+    socket.finish(End::ByServer(code)).await
 }
 
 /// Whether a socket that ended so may come back at any moment.

@@ -132,12 +132,17 @@ impl Link {
         self.state.lock().outbox.grant(events, bytes);
     }
 
+    /// Queues a complete frame without a number. It is written by the next
+    /// [`Link::flush`]. Returns false when it does not fit.
+    pub(super) fn push_frame(&self, frame: Bytes) -> bool {
+        self.state.lock().outbox.push_frame(frame, self.context.outbox())
+    }
+
     /// Queues a complete frame without a number, and writes what waits.
     ///
     /// A frame that does not fit closes the link as a slow reader.
     pub fn send(&self, frame: Bytes, writer: &mut Writer) {
-        let fits = self.state.lock().outbox.push_frame(frame, self.context.outbox());
-        if fits {
+        if self.push_frame(frame) {
             self.flush(writer);
         } else {
             self.abandon(CloseCode::SlowReader, "the client does not read fast enough");

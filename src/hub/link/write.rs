@@ -191,7 +191,8 @@ impl Link {
             self.flush(writer);
             let mut state = self.state.lock();
             let Some(socket) = &self.socket else { return Poll::Ready(()) };
-            if state.is_broken || state.outbox.is_empty() {
+            // Numbers alone are in no hurry, and nothing else waits.
+            if state.is_broken || !state.outbox.is_due() {
                 return Poll::Ready(());
             }
             match socket.poll_write_ready(ctx) {

@@ -349,7 +349,8 @@ impl RealmState {
 
     fn snapshot(&self, identity: &Identity, watches: Memberships) -> Snapshot {
         let (position, memberships) = self.memberships(&identity.user);
-        Snapshot { position, memberships, watches, revocations: self.revocations(identity) }
+        let oldest = self.oldest_offset();
+        Snapshot { position, oldest, memberships, watches, revocations: self.revocations(identity) }
     }
 
     pub(super) fn revocations(&self, identity: &Identity) -> Revocations {
