@@ -20,6 +20,7 @@ const profile = await mkdtemp(path.join(os.tmpdir(), "hubbub-pages-"));
 const server = await Server.start({ own: true });
 const proxy = await CuttingProxy.start(server.publicPort);
 const home = `http://127.0.0.1:${proxy.port}`;
+const homes = [home];
 
 // One profile for all: two users in one browser must not disturb each other.
 const browser = await chromium.launchPersistentContext(profile, {
@@ -44,7 +45,7 @@ browser.on("page", (page) => {
   page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error}`));
   page.on("request", (request) => {
     const url = request.url();
-    if (!url.startsWith(home) && !url.startsWith("data:")) complaints.push(`foreign request: ${url}`);
+    if (!homes.some((one) => url.startsWith(one)) && !url.startsWith("data:")) complaints.push(`foreign request: ${url}`);
   });
 });
 
@@ -64,9 +65,9 @@ const noOverflow = async (page) => {
   check(content <= window, `the page is ${content} wide in a window of ${window}`);
 };
 
-async function enterRoom(name, room) {
+async function enterRoom(name, room, base = home) {
   const page = await browser.newPage();
-  await page.goto(`${home}/`);
+  await page.goto(`${base}/`);
   await page.getByLabel("Your name").fill(name);
   await page.getByLabel("Room", { exact: true }).fill(room);
   await page.getByRole("button", { name: "Join" }).click();
@@ -74,9 +75,9 @@ async function enterRoom(name, room) {
   return page;
 }
 
-async function enterDemo(user) {
+async function enterDemo(user, base = home) {
   const page = await browser.newPage();
-  await page.goto(`${home}/demo/`);
+  await page.goto(`${base}/demo/`);
   await page.getByRole("button", { name: user }).click();
   await connected(page);
   return page;
@@ -337,6 +338,29 @@ await test("demo: fits a phone", async () => {
   await shot(alice, "demo-phone");
   await alice.setViewportSize({ width: 320, height: 568 });
   await noOverflow(alice);
+});
+
+await test("both pages work below a base path", async () => {
+  const below = await Server.start({ own: true, args: ["--set", "public.base_path=/hub/"] });
+  const base = `${below.publicUrl.replace(/\/(hub\/?)?$/, "")}/hub`;
+  homes.push(base);
+  try {
+    const room = await enterRoom("ann", "garden", base);
+    await say(room, "below a path");
+    await shows(room, "below a path");
+    const demo = await enterDemo("alice", base);
+    await say(demo, "here, too");
+    await shows(demo, "here, too");
+    await demo.getByRole("button", { name: "Busy" }).click();
+    await statusIs(demo, "alice", "dnd");
+    await room.goto(`${base}/demo`);
+    await room.getByRole("button", { name: "alice" }).waitFor();
+    same(new URL(room.url()).pathname, "/hub/demo/", "where /demo leads");
+    await room.close();
+    await demo.close();
+  } finally {
+    await below.stop();
+  }
 });
 
 await test("no page complained", async () => {
