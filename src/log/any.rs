@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{
     AppendError, Appended, Checkpoint, Claim, Draft, LogError, MemoryLimits, MemoryLog, Opening,
-    RealmLog, Snapshot, Tail,
+    Question, RealmLog, Snapshot, Tail,
 };
 use crate::model::{
     ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
@@ -118,6 +120,39 @@ impl RealmLog for AnyLog {
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
         match self {
             Self::Memory(log) => log.attach(realm).await,
+        }
+    }
+
+    async fn renew(&self, realm: &RealmId, connections: Vec<ConnectionId>) -> Result<(), LogError> {
+        match self {
+            Self::Memory(log) => log.renew(realm, connections).await,
+        }
+    }
+
+    async fn holds(
+        &self,
+        realm: &RealmId,
+        claims: Vec<(ConnectionId, u64)>,
+    ) -> Result<Vec<bool>, LogError> {
+        match self {
+            Self::Memory(log) => log.holds(realm, claims).await,
+        }
+    }
+
+    async fn ask(&self, realm: &RealmId, question: Bytes) -> Result<Vec<Bytes>, LogError> {
+        match self {
+            Self::Memory(log) => log.ask(realm, question).await,
+        }
+    }
+
+    async fn answer(
+        &self,
+        realm: &RealmId,
+        question: &Question,
+        answer: Bytes,
+    ) -> Result<(), LogError> {
+        match self {
+            Self::Memory(log) => log.answer(realm, question, answer).await,
         }
     }
 }

@@ -19,6 +19,7 @@ mod memory;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub use any::AnyLog;
@@ -196,6 +197,69 @@ pub trait RealmLog: Send + Sync {
     ///
     /// Safe: a tail whose receiver is dropped is forgotten.
     fn attach(&self, realm: &RealmId) -> impl Future<Output = Result<Tail, LogError>> + Send;
+
+    /// Lengthens the lives of sessions whose sockets are on this node.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked: the records live on for a while.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: renewing again is harmless.
+    fn renew(
+        &self,
+        realm: &RealmId,
+        connections: Vec<ConnectionId>,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Which of these sessions this node still holds: nobody claimed them with a
+    /// higher fencing number, and they did not end. One answer each, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn holds(
+        &self,
+        realm: &RealmId,
+        claims: Vec<(ConnectionId, u64)>,
+    ) -> impl Future<Output = Result<Vec<bool>, LogError>> + Send;
+
+    /// Asks every other node of the cluster, and returns the answers that came within
+    /// a second, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when nobody can be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: answers that come later are thrown away.
+    fn ask(
+        &self,
+        realm: &RealmId,
+        question: Bytes,
+    ) -> impl Future<Output = Result<Vec<Bytes>, LogError>> + Send;
+
+    /// Answers a [`Question`] that came through a tail.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the asker can't be reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the question unanswered.
+    fn answer(
+        &self,
+        realm: &RealmId,
+        question: &Question,
+        answer: Bytes,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
 }
 
 /// A record that wants to enter the log.
@@ -283,6 +347,8 @@ pub enum Claim {
     Unknown,
     /// It belongs to another user, or to another login session.
     Forbidden,
+    /// The log may have lost records since the session was last known to be intact.
+    Stale,
 }
 
 /// How far a connection has come.
@@ -305,7 +371,10 @@ pub struct Checkpoint {
 pub struct Tail {
     /// Records after this place will arrive.
     pub position: Position,
-    /// Where they arrive, in order.
+    /// The records up to that place that are still kept, oldest first and without a
+    /// hole; the last one is at the position. Empty when none is kept.
+    pub backlog: Vec<Arc<Record>>,
+    /// Where the next ones arrive, in order.
     pub inbound: mpsc::Receiver<Inbound>,
 }
 
@@ -314,6 +383,53 @@ pub struct Tail {
 pub enum Inbound {
     /// The next record.
     Record(Arc<Record>),
-    /// Something may be missing: read the range after the last known offset.
-    Gap,
+    /// A session was claimed with this fencing number, by this node or another one:
+    /// a socket that holds it with a lower number has to go.
+    Taken {
+        /// The session.
+        connection: ConnectionId,
+        /// The number of the new claim.
+        fencing: u64,
+    },
+    /// Claims may have gone unheard, or this node was silent for longer than its
+    /// lease: look which sessions it still holds before anything else is sent.
+    Recheck,
+    /// Another node wants to know something.
+    Question(Question),
+    /// The tail ends. What this node has sent may not be what the log holds, or what
+    /// comes next is not kept any more: every connection of the realm must begin anew.
+    Lost(Loss),
+}
+
+/// Why a tail could not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The log began a new life, and records of the old one may be lost.
+    Generation,
+    /// The next record is older than what is kept.
+    Retention,
+}
+
+/// What one node asks the others.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Names it, for the answer.
+    pub id: Arc<str>,
+    /// What is asked; the askers' and answerers' own business.
+    pub text: Bytes,
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterNode {
+    /// Its name.
+    pub id: Arc<str>,
+    /// Counts the starts under this name.
+    pub incarnation: u64,
+    /// When it counts as dead unless it is heard of before, in milliseconds since 1970.
+    pub lease_expires_at_ms: u64,
+    /// Sockets that it serves.
+    pub connections: usize,
+    /// True when it gives its connections away.
+    pub is_draining: bool,
 }

@@ -6,7 +6,7 @@ use crate::{log::Checkpoint, model::SessionRecord};
 fn granted(claim: Claim) -> (SessionRecord, Snapshot) {
     match claim {
         Claim::Granted { record, snapshot } => (*record, *snapshot),
-        Claim::Unknown | Claim::Forbidden => panic!("{claim:?}"),
+        Claim::Unknown | Claim::Forbidden | Claim::Stale => panic!("{claim:?}"),
     }
 }
 

@@ -19,6 +19,7 @@ mod tests;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
@@ -28,8 +29,8 @@ use self::{
     saving::{changes, is_saved},
 };
 use super::{
-    AppendError, Appended, Checkpoint, Claim, Draft, Inbound, LogError, Opening, RealmLog,
-    Snapshot, Tail,
+    AppendError, Appended, Checkpoint, Claim, Draft, Inbound, LogError, Opening, Question,
+    RealmLog, Snapshot, Tail,
 };
 use crate::{
     clock::Clock,
@@ -318,7 +319,34 @@ impl RealmLog for MemoryLog {
 
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
         let (sender, inbound) = mpsc::channel(TAIL_QUEUE);
-        let position = self.realm(realm).state.lock().attach(sender);
-        Ok(Tail { position, inbound })
+        let (position, backlog) = self.realm(realm).state.lock().attach(sender);
+        Ok(Tail { position, backlog, inbound })
+    }
+
+    async fn renew(&self, _: &RealmId, _: Vec<ConnectionId>) -> Result<(), LogError> {
+        // A session lives here as long as a socket holds it.
+        Ok(())
+    }
+
+    async fn holds(
+        &self,
+        realm: &RealmId,
+        claims: Vec<(ConnectionId, u64)>,
+    ) -> Result<Vec<bool>, LogError> {
+        let realm = self.realm(realm);
+        let state = realm.state.lock();
+        Ok(claims
+            .into_iter()
+            .map(|(connection, fencing)| state.holds(connection, fencing))
+            .collect())
+    }
+
+    async fn ask(&self, _: &RealmId, _: Bytes) -> Result<Vec<Bytes>, LogError> {
+        // There is no other node.
+        Ok(Vec::new())
+    }
+
+    async fn answer(&self, _: &RealmId, _: &Question, _: Bytes) -> Result<(), LogError> {
+        Ok(())
     }
 }
