@@ -15,7 +15,12 @@
 mod any;
 #[cfg(test)]
 mod contract;
+mod digest;
+mod frame;
+mod kept;
 mod memory;
+mod redis;
+mod wire;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

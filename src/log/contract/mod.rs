@@ -165,6 +165,7 @@ pub(super) fn said(record: &Record) -> String {
         Body::Watch { .. } => "watch".to_owned(),
         Body::Revocation(_) => "revocation".to_owned(),
         Body::Disconnect { .. } => "disconnect".to_owned(),
+        Body::Unknown => "unknown".to_owned(),
     }
 }
 

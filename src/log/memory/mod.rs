@@ -8,7 +8,6 @@
 //!   enter the tails in order and an append waits instead of losing one;
 //! - the lock of a realm is a leaf and is never held across an await.
 
-mod kept;
 mod people;
 mod realm;
 mod recent_ids;

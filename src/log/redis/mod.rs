@@ -1,0 +1,1 @@
+//! The realm log in Redis.
