@@ -2,13 +2,13 @@
 //!
 //! Invariants: callers never learn which backend answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::{
-    AppendError, Appended, Checkpoint, Claim, Draft, LogError, MemoryLimits, MemoryLog, Opening,
-    Question, RealmLog, Snapshot, Tail,
+    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, LogError, MemoryLimits,
+    MemoryLog, Opening, Question, RealmLog, Snapshot, Tail,
 };
 use crate::model::{
     ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
@@ -27,6 +27,14 @@ impl AnyLog {
     pub fn apply_limits(&self, limits: &MemoryLimits) {
         match self {
             Self::Memory(log) => log.apply_limits(limits),
+        }
+    }
+
+    /// What an operator calls the backend when it does not answer.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "log",
         }
     }
 }
@@ -153,6 +161,18 @@ impl RealmLog for AnyLog {
     ) -> Result<(), LogError> {
         match self {
             Self::Memory(log) => log.answer(realm, question, answer).await,
+        }
+    }
+
+    async fn nodes(&self) -> Result<Vec<ClusterNode>, LogError> {
+        match self {
+            Self::Memory(log) => log.nodes().await,
+        }
+    }
+
+    fn silent_for(&self) -> Option<Duration> {
+        match self {
+            Self::Memory(log) => log.silent_for(),
         }
     }
 }
