@@ -15,6 +15,7 @@
 mod any;
 #[cfg(test)]
 mod contract;
+mod course;
 mod digest;
 mod facts;
 mod frame;
@@ -30,6 +31,8 @@ pub use any::AnyLog;
 use bytes::Bytes;
 pub use facts::{ClusterNode, NodeFacts, ThisNode};
 pub use memory::{MemoryLimits, MemoryLog};
+pub(crate) use redis::PRELUDE;
+pub use redis::{RedisDriver, RedisLimits, RedisLog};
 pub use tail::{Inbound, Loss, Question, Tail};
 
 use crate::model::{

@@ -65,7 +65,7 @@ pub(in crate::log) async fn an_older_holder_changes_nothing<B: Backend>() {
     assert_eq!(stage.place(connection).await, Some((5, 10, 2)), "the old holder is not heard");
     stage.note(connection, (7, 15), 2).await;
     assert_eq!(stage.place(connection).await, Some((7, 15, 2)));
-    B::pass(&stage.clock, Duration::from_secs(2_000)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(2_000)).await;
     let (record, _) = granted(stage.claim(&alice, connection).await);
     assert_eq!((record.seq, record.cursor, record.fencing), (7, 15, 3), "nor does its end count");
 }
@@ -76,13 +76,13 @@ pub(in crate::log) async fn an_ended_session_lives_as_long_as_configured<B: Back
     let alice = identity("alice", None);
     let (connection, _) = stage.begin(&alice).await;
     stage.end(connection, 1).await;
-    B::pass(&stage.clock, Duration::from_secs(890)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(890)).await;
     granted(stage.claim(&alice, connection).await);
     stage.end(connection, 2).await;
-    B::pass(&stage.clock, Duration::from_secs(890)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(890)).await;
     assert_eq!(granted(stage.claim(&alice, connection).await).0.fencing, 3);
     stage.end(connection, 3).await;
-    B::pass(&stage.clock, Duration::from_secs(901)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(901)).await;
     assert_eq!(stage.place(connection).await, None, "an ended session is not shown either");
     assert!(matches!(stage.claim(&alice, connection).await, Claim::Unknown));
     stage.end(connection, 3).await;
@@ -100,7 +100,7 @@ pub(in crate::log) async fn a_held_session_never_ends<B: Backend>() {
     stage.end(resumed, 1).await;
     granted(stage.claim(&alice, resumed).await);
     for round in 0..10 {
-        B::pass(&stage.clock, Duration::from_secs(600)).await;
+        B::pass(&stage.log, &stage.clock, Duration::from_secs(600)).await;
         stage.note(held, (round, round), 1).await;
         stage.note(resumed, (round, round), 2).await;
         let (other, _) = stage.begin(&alice).await;

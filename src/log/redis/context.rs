@@ -7,8 +7,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-
 use super::{
     super::LogError,
     reply::{Reply, unexpected},
@@ -17,7 +15,7 @@ use crate::{
     clock::{Clock, random_below, random_bytes},
     config::LogProfile,
     metrics::Metrics,
-    model::{Position, RealmId},
+    model::RealmId,
     redis_client::{RedisClient, RedisError, Script},
 };
 
@@ -68,34 +66,6 @@ pub(super) struct Context {
     pub(super) metrics: Arc<Metrics>,
     /// `<node>#<incarnation>`
     pub(super) me: Arc<str>,
-}
-
-/// The newest record of a realm that this node has seen or acknowledged: what a report
-/// after a failover is about.
-#[derive(Debug, Default)]
-pub(super) struct High(Mutex<Option<Position>>);
-
-impl High {
-    /// Notes a place. Of a new life of the log only newer places count.
-    pub(super) fn note(&self, position: &Position) {
-        let mut high = self.0.lock();
-        let is_newer = high.as_ref().is_none_or(|known| {
-            known.generation != position.generation || known.offset < position.offset
-        });
-        if is_newer {
-            *high = Some(position.clone());
-        }
-    }
-
-    /// Forgets what the log no longer holds.
-    pub(super) fn restart(&self, position: &Position) {
-        *self.0.lock() = Some(position.clone());
-    }
-
-    /// The newest place.
-    pub(super) fn get(&self) -> Option<Position> {
-        self.0.lock().clone()
-    }
 }
 
 impl Context {

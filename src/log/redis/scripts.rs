@@ -34,4 +34,9 @@ script!(
     [PEOPLE, SNAPSHOT, include_str!("../lua/memberships.lua")]
 );
 script!(BEAT, "beat", true, [include_str!("../lua/beat.lua")]);
+script!(READ, "range", true, [include_str!("../lua/read.lua")]);
 script!(REPORT, "report", true, [include_str!("../lua/report.lua")]);
+
+/// Without the prelude: it is of no realm.
+pub(super) static NODE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("node", &[include_str!("../lua/node.lua")], true));
