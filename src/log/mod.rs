@@ -15,6 +15,7 @@
 mod any;
 #[cfg(test)]
 mod contract;
+pub mod course;
 mod memory;
 
 use std::{future::Future, sync::Arc, time::Duration};
