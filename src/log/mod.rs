@@ -15,7 +15,7 @@
 mod any;
 #[cfg(test)]
 mod contract;
-mod course;
+pub mod course;
 mod digest;
 mod facts;
 mod frame;

@@ -39,24 +39,21 @@ pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
 
 /// Scripts and commands that Redis is asked for.
-pub const REDIS_COMMANDS: [&str; 19] = [
-    "append",
-    "members",
-    "snapshot",
-    "claim",
+pub const REDIS_COMMANDS: [&str; 16] = [
+    "publish",
     "open",
-    "end",
+    "claim",
+    "session",
     "checkpoint",
+    "memberships",
+    "members",
     "range",
-    "probe",
+    "beat",
     "report",
-    "settle",
-    "lease",
     "nodes",
     "question",
     "presence",
     "status",
-    "revocations",
     "ping",
     "other",
 ];

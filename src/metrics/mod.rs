@@ -131,6 +131,8 @@ metrics! {
     tail_lag_seconds: Gauge, Labels::None, &[];
     /// Times that the tail had to read records from the log.
     tail_catchups_total: Family<IntCounter, 1>, labels::CATCHUP, &[];
+    /// Messages on a realm's channel that nobody of this cluster can have written.
+    frames_refused_total: IntCounter, Labels::None, &[];
     /// Records that the rings of this node hold.
     ring_events: IntGauge, Labels::None, &[];
     /// Bytes that the rings of this node hold.

@@ -27,7 +27,6 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
 use self::{
-    kept::millis,
     people::People,
     realm::{RealmState, Sequel},
     saving::{changes, is_saved},
@@ -369,7 +368,7 @@ impl RealmLog for MemoryLog {
         let alone = self.this.iter().map(|(this, began_at_us)| ClusterNode {
             id: Arc::clone(&this.id),
             incarnation: *began_at_us,
-            lease_expires_at_ms: self.clock.now_ms().saturating_add(millis(this.lease)),
+            lease_expires_at_ms: self.clock.now_ms().saturating_add(super::kept::millis(this.lease)),
             connections: this.facts.connections.load(Ordering::Relaxed),
             is_draining: this.facts.is_draining.load(Ordering::Relaxed),
         });

@@ -25,8 +25,8 @@ macro_rules! script {
 script!(PUBLISH, "publish", false, [PEOPLE, include_str!("../lua/publish.lua")]);
 script!(OPEN, "open", true, [PEOPLE, SNAPSHOT, include_str!("../lua/open.lua")]);
 script!(CLAIM, "claim", true, [PEOPLE, SNAPSHOT, SESSION, include_str!("../lua/claim.lua")]);
-script!(LEAVE, "leave", true, [include_str!("../lua/leave.lua")]);
-script!(LOOK, "look", true, [SESSION, include_str!("../lua/look.lua")]);
+script!(LEAVE, "checkpoint", true, [include_str!("../lua/leave.lua")]);
+script!(LOOK, "session", true, [SESSION, include_str!("../lua/look.lua")]);
 script!(
     MEMBERSHIPS,
     "memberships",
@@ -39,4 +39,4 @@ script!(REPORT, "report", true, [include_str!("../lua/report.lua")]);
 
 /// Without the prelude: it is of no realm.
 pub(super) static NODE: LazyLock<Script> =
-    LazyLock::new(|| Script::new("node", &[include_str!("../lua/node.lua")], true));
+    LazyLock::new(|| Script::new("nodes", &[include_str!("../lua/node.lua")], true));

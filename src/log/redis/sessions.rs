@@ -242,9 +242,8 @@ fn sign(
 }
 
 fn mac(context: &Context, text: &str) -> Vec<u8> {
-    use hmac::digest::KeyInit as _;
     // A key of 32 bytes is never refused: HMAC takes any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&context.limits.session_key) else {
+    let Ok(mut mac) = <Hmac<Sha256> as hmac::Mac>::new_from_slice(&context.limits.session_key) else {
         return Vec::new();
     };
     mac.update(text.as_bytes());

@@ -11,7 +11,6 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use redis::Value;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -24,18 +23,16 @@ use super::{
     faith::Faith,
     nodes::Lease,
     range::{READ_AT_ONCE, record},
-    reply::{Reply, unexpected},
     scripts::{BEAT, READ, REPORT},
 };
 use crate::{
-    config::LogProfile,
     lifecycle::{CancellationToken, Gate},
     log::{
         course::{Course, Effect, Input, Range, Request, Verdict},
         frame::{self, Frame},
     },
     model::{Position, RealmId, Record},
-    redis_client::{Inbox, Kick, Pushed, RedisError},
+    redis_client::{Inbox, Kick, Pushed},
 };
 
 /// Messages that may wait in front of the tail; more are a gap.

@@ -7,11 +7,11 @@ use redis::{Pipeline, Value};
 use super::{RedisLimits, RedisLog, reply::as_text};
 use crate::{
     clock::Clock,
-    config::{Config, LogProfile},
+    config::LogProfile,
     lifecycle::CancellationToken,
     log::{
         MemoryLimits, NodeFacts, RealmLog as _, ThisNode,
-        contract::{self, Backend, contract},
+        contract::{Backend, contract},
     },
     metrics::Metrics,
     model::Id,
@@ -58,9 +58,7 @@ async fn node(
 }
 
 fn client(server: &Server) -> RedisClient {
-    let mut config = Config::for_tests().redis;
-    config.urls = vec![server.url()];
-    RedisClient::new(&config, &Metrics::new("test", 1)).unwrap()
+    RedisClient::new(&server.config(), &Metrics::new("test", 1)).unwrap()
 }
 
 struct OnRedis;
