@@ -3,12 +3,11 @@
 //! Invariants: an event has one invocation and one outcome; only an acknowledged one
 //! has a place.
 
-use std::collections::HashMap;
-
 use crate::{
     faults::Faults,
     history::{At, Entry, History, Name, Phase, Place, Position, Publish, Topic},
     log::{Acked, Log},
+    maps::Map,
     report::{Invariant, Report},
 };
 
@@ -36,8 +35,8 @@ pub(crate) struct Event<'a> {
 /// All events, and the logs of the realms.
 #[derive(Debug, Default)]
 pub(crate) struct Events<'a> {
-    pub(crate) by_id: HashMap<Name, Event<'a>>,
-    pub(crate) logs: HashMap<Name, Log>,
+    pub(crate) by_id: Map<Name, Event<'a>>,
+    pub(crate) logs: Map<Name, Log>,
 }
 
 /// The end of a request, while lines are read.
@@ -52,12 +51,13 @@ impl<'a> Events<'a> {
     /// Collects events and every other acknowledged record of the logs.
     pub(crate) fn of(history: &'a History, faults: &Faults, report: &mut Report) -> Self {
         let mut found = Self::default();
-        let mut ends: HashMap<Name, End> = HashMap::new();
+        let mut ends: Map<Name, End> = Map::default();
         for (at, line) in history.lines() {
             if let Entry::Publish(publish) = &line.entry {
                 if publish.phase == Phase::Invoke {
                     report.counts.events += 1;
-                    found.begin(history, publish, (at, line.at), report);
+                    let torn = faults.may_tear(line.at, f64::INFINITY);
+                    found.begin(history, publish, (at, line.at, torn), report);
                 } else {
                     let end = End { at, time: line.at, phase: publish.phase };
                     match ends.get(&publish.pid) {
@@ -78,7 +78,7 @@ impl<'a> Events<'a> {
         for log in found.logs.values_mut() {
             log.close(faults, &history.names, report);
         }
-        found.place(&ends);
+        found.place(&ends, faults);
         found
     }
 
@@ -86,11 +86,11 @@ impl<'a> Events<'a> {
         &mut self,
         history: &History,
         publish: &'a Publish,
-        (at, invoked_at): (At, f64),
+        (at, invoked_at, torn): (At, f64, bool),
         report: &mut Report,
     ) {
         let Some(to) = publish.to else { return };
-        let outcome = Outcome::Unknown { torn: false };
+        let outcome = Outcome::Unknown { torn };
         let event = Event { publish, to, invoked_at, outcome };
         if self.by_id.insert(publish.pid, event).is_some() {
             report.add(Invariant::Format, &history.names, Some(at), || {
@@ -132,13 +132,14 @@ impl<'a> Events<'a> {
     }
 
     /// Gives acknowledged events their places, once the order is known.
-    fn place(&mut self, ends: &HashMap<Name, End>) {
+    fn place(&mut self, ends: &Map<Name, End>, faults: &Faults) {
         for (pid, end) in ends {
             let Phase::Ok(position) = end.phase else { continue };
             let Some(event) = self.by_id.get_mut(pid) else { continue };
             let Some(log) = self.logs.get_mut(&event.publish.realm) else { continue };
             let place = position.place;
-            if log.is_torn(place, event.invoked_at) {
+            if log.is_torn(place, event.invoked_at) && faults.log_shaken(event.invoked_at, end.time)
+            {
                 event.outcome = Outcome::Unknown { torn: true };
             } else {
                 event.outcome = Outcome::Acked(place);
@@ -150,8 +151,8 @@ impl<'a> Events<'a> {
 
     /// Memberships and revocations stand in the same order.
     fn other_records(&mut self, history: &History) {
-        let mut begins: HashMap<Name, f64> = HashMap::new();
-        let mut revokes: HashMap<Name, f64> = HashMap::new();
+        let mut begins: Map<Name, f64> = Map::default();
+        let mut revokes: Map<Name, f64> = Map::default();
         for (at, line) in history.lines() {
             let (begun, realm, phase) = match &line.entry {
                 Entry::Member(member) => (begins.entry(member.mid), member.realm, member.phase),

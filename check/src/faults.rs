@@ -2,9 +2,10 @@
 //!
 //! Invariants: an excuse has a time; what happened outside of it is not excused.
 
-use std::collections::HashMap;
-
-use crate::history::{Entry, History, Name, Phase, Place};
+use crate::{
+    history::{Entry, History, Name, Phase, Place},
+    maps::Map,
+};
 
 /// How long after its end a fault may still be the cause of a reset.
 const GRACE_MS: f64 = 30_000.0;
@@ -34,9 +35,9 @@ pub(crate) struct Revocation {
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     losses: Vec<Loss>,
-    revocations: HashMap<(Name, Name), Vec<Revocation>>,
+    revocations: Map<(Name, Name), Vec<Revocation>>,
     /// For each user, when tokens were given and until when.
-    tokens: HashMap<Name, Vec<(f64, f64)>>,
+    tokens: Map<Name, Vec<(f64, f64)>>,
 }
 
 impl Faults {
@@ -117,7 +118,13 @@ impl Faults {
         self.losses.iter().any(|loss| loss.changes_log && loss.from >= from && loss.from <= to)
     }
 
-    /// True when the log may have changed while a request was under way.
+    /// True when a fault that may change the log was there while a request was under
+    /// way that has an answer.
+    pub(crate) fn log_shaken(&self, from: f64, to: f64) -> bool {
+        self.losses.iter().any(|loss| loss.changes_log && loss.from <= to && loss.to >= from)
+    }
+
+    /// The same, for a request of which nobody knows how late it still arrived.
     pub(crate) fn may_tear(&self, from: f64, to: f64) -> bool {
         let overlaps = |loss: &Loss| loss.from <= to && loss.to + GRACE_MS >= from;
         self.losses.iter().any(|loss| loss.changes_log && overlaps(loss))

@@ -13,6 +13,7 @@ mod faults;
 pub mod history;
 mod live;
 mod log;
+mod maps;
 mod members;
 mod numbers;
 mod presence;
@@ -22,8 +23,6 @@ mod sessions;
 mod walk;
 pub mod wire;
 
-use std::collections::HashMap;
-
 use crate::{
     events::Events,
     expect::View,
@@ -31,6 +30,7 @@ use crate::{
     history::{History, Name},
     live::{Barrier, Ends},
     log::Log,
+    maps::Map,
     members::Members,
     report::{Invariant, Report},
     sessions::{Reading, Sessions},
@@ -69,7 +69,7 @@ pub fn check(history: &History, options: &Options) -> Report {
 
     let empty = Log::default();
     let mut windows = Windows::default();
-    let mut walked: HashMap<Name, Walked> = HashMap::new();
+    let mut walked: Map<Name, Walked> = Map::default();
     for connection in sessions.connections.values() {
         numbers::check(connection, names, &mut report);
         let view = View::new(connection, &events, &members, &empty);
@@ -109,7 +109,7 @@ pub fn check(history: &History, options: &Options) -> Report {
 fn check_reach(
     history: &History,
     sessions: &Sessions,
-    barriers: &HashMap<Name, Vec<Barrier>>,
+    barriers: &Map<Name, Vec<Barrier>>,
     report: &mut Report,
 ) {
     let names = &history.names;

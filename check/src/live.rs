@@ -3,13 +3,12 @@
 //! Invariants: a client is judged by its last connection; one that went away before
 //! the barrier is not judged.
 
-use std::collections::HashMap;
-
 use crate::{
     events::{Event, Outcome},
     expect::{View, Withheld},
     faults::Faults,
     history::{At, Entry, History, Name, Names, Place},
+    maps::Map,
     members::Belongs,
     report::{Invariant, Report},
     sessions::Client,
@@ -25,8 +24,8 @@ pub(crate) struct Barrier {
 }
 
 /// The barriers of each realm.
-pub(crate) fn barriers(history: &History) -> HashMap<Name, Vec<Barrier>> {
-    let mut found: HashMap<Name, Vec<Barrier>> = HashMap::new();
+pub(crate) fn barriers(history: &History) -> Map<Name, Vec<Barrier>> {
+    let mut found: Map<Name, Vec<Barrier>> = Map::default();
     for (at, line) in history.lines() {
         if let Entry::Barrier { realm, pid } = line.entry {
             found.entry(realm).or_default().push(Barrier { at, time: line.at, pid });
@@ -136,7 +135,7 @@ fn known<'a>(view: View<'a>, barrier: &Barrier) -> Option<Known<'a>> {
 /// Barriers that were not published for good make the run say nothing.
 pub(crate) fn check_barriers(
     barriers: &[Barrier],
-    events: &HashMap<Name, Event<'_>>,
+    events: &Map<Name, Event<'_>>,
     names: &Names,
     report: &mut Report,
 ) {

@@ -6,11 +6,12 @@
 //! Invariants: places order by generation first; a later generation that repeats an
 //! offset shows that the earlier record there is lost.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     faults::Faults,
     history::{At, Name, Names, Place, Position, Topic},
+    maps::Map,
     report::{Invariant, Report},
 };
 
@@ -37,7 +38,7 @@ struct Span {
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     records: Vec<Acked>,
-    topics: HashMap<Topic, Vec<(Place, Name)>>,
+    topics: Map<Topic, Vec<(Place, Name)>>,
     /// Time of an acknowledgement, and the highest place acknowledged until then.
     acked_until: Vec<(f64, Place)>,
     /// Time of an invocation, and the lowest place of those invoked from then on.

@@ -6,12 +6,11 @@
 //! Invariants: without any change a user belongs to nothing; doubt is said, never
 //! decided.
 
-use std::collections::HashMap;
-
 use crate::{
     events::Events,
     history::{Entry, History, Member, Name, Phase, Place, Topic},
     log::Log,
+    maps::Map,
 };
 
 /// Whether a user belongs to a topic at a place.
@@ -34,7 +33,7 @@ struct Change {
 }
 
 /// The changes of one user, by topic.
-pub(crate) type OfUser = HashMap<Topic, Changes>;
+pub(crate) type OfUser = Map<Topic, Changes>;
 
 /// The changes of one user and topic, in order.
 #[derive(Debug, Default)]
@@ -42,7 +41,7 @@ pub(crate) struct Changes(Vec<Change>);
 
 /// All changes, by realm and user.
 #[derive(Debug, Default)]
-pub(crate) struct Members(HashMap<(Name, Name), OfUser>);
+pub(crate) struct Members(Map<(Name, Name), OfUser>);
 
 /// A request whose outcome is unknown, or became known.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +54,7 @@ struct Request<'a> {
 impl Members {
     /// Collects all changes.
     pub(crate) fn of(history: &History, events: &Events<'_>) -> Self {
-        let mut grouped: HashMap<(Name, Name, Topic), Vec<Request<'_>>> = HashMap::new();
+        let mut grouped: Map<(Name, Name, Topic), Vec<Request<'_>>> = Map::default();
         for request in requests(history).values() {
             let Member { realm, user, topic, .. } = request.member;
             grouped.entry((*realm, *user, *topic)).or_default().push(*request);
@@ -76,11 +75,11 @@ impl Members {
     }
 }
 
-fn requests(history: &History) -> HashMap<Name, Request<'_>> {
-    let mut found: HashMap<Name, Request<'_>> = HashMap::new();
+fn requests(history: &History) -> Map<Name, Request<'_>> {
+    let mut found: Map<Name, Request<'_>> = Map::default();
     for (_, line) in history.lines() {
         let Entry::Member(member) = &line.entry else { continue };
-        let begun = Request { member: &**member, invoked_at: line.at, ended: None };
+        let begun = Request { member, invoked_at: line.at, ended: None };
         let request = found.entry(member.mid).or_insert(begun);
         match member.phase {
             Phase::Invoke => request.invoked_at = request.invoked_at.min(line.at),

@@ -3,17 +3,16 @@
 //! Invariants: an answer is right when it was true at any time within the allowed
 //! delay; a client that was connecting may be seen as there, or not.
 
-use std::collections::HashMap;
-
 use crate::{
     history::{Entry, History, Name, Names},
+    maps::Map,
     report::{Invariant, Report},
     sessions::{Client, Stay},
 };
 
 /// Checks every poll.
 pub(crate) fn check(history: &History, clients: &[Client], within_ms: f64, report: &mut Report) {
-    let mut stays: HashMap<(Name, Name), Vec<Stay>> = HashMap::new();
+    let mut stays: Map<(Name, Name), Vec<Stay>> = Map::default();
     for client in clients {
         stays.entry((client.realm, client.user)).or_default().extend(&client.stays);
     }

@@ -6,12 +6,13 @@
 //! Invariants: a number belongs to the connection that its socket carries; an excuse
 //! for a reset was there before it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::{
     Options,
     faults::Faults,
     history::{At, Entry, History, Line, Name, Open},
+    maps::Map,
     report::{Invariant, Report},
 };
 
@@ -73,8 +74,8 @@ pub(crate) struct Client {
     last_cid: Option<Name>,
     pub(crate) stays: Vec<Stay>,
     index: usize,
-    sockets: HashMap<Name, Socket>,
-    next: HashMap<Name, u64>,
+    sockets: Map<Name, Socket>,
+    next: Map<Name, u64>,
 }
 
 #[derive(Debug)]
@@ -120,7 +121,7 @@ impl Sessions {
         let mut found = Self::default();
         let history = reading.history;
         for writer in &history.writers {
-            let mut by_writer: HashMap<Name, usize> = HashMap::new();
+            let mut by_writer: Map<Name, usize> = Map::default();
             for line in &writer.lines {
                 let at = At { file: writer.file, line: line.number };
                 if let Entry::Open(open) = &line.entry {
@@ -182,8 +183,8 @@ impl Client {
             last_cid: None,
             stays: Vec::new(),
             index,
-            sockets: HashMap::new(),
-            next: HashMap::new(),
+            sockets: Map::default(),
+            next: Map::default(),
         }
     }
 

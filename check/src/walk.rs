@@ -6,13 +6,12 @@
 //!
 //! Invariants: one pass over the items, one over the expected events.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::{
     events::{Event, Outcome},
     expect::{Expected, View},
     faults::{AUTH_GRACE_MS, Faults},
     history::{At, Name, Names, Place},
+    maps::{Map, Set},
     members::Belongs,
     report::{Invariant, Report},
     sessions::{Item, Kind},
@@ -40,12 +39,12 @@ impl Window {
 
 /// The windows of all such events.
 #[derive(Debug, Default)]
-pub(crate) struct Windows(HashMap<Name, Window>);
+pub(crate) struct Windows(Map<Name, Window>);
 
 /// What is known after the walk over one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Walked {
-    pub(crate) received: HashSet<Name>,
+    pub(crate) received: Set<Name>,
     /// The place of the last step.
     pub(crate) last: Option<Place>,
 }
@@ -185,7 +184,7 @@ impl Walk<'_> {
     }
 
     /// Between two steps nothing that is expected may be missing.
-    fn check_gaps(&mut self, received: &HashSet<Name>, steps: &[Step]) {
+    fn check_gaps(&mut self, received: &Set<Name>, steps: &[Step]) {
         let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return };
         let view = self.view;
         let missing: Vec<Expected> = view
