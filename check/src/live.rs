@@ -110,7 +110,10 @@ impl Ends<'_> {
     fn is_revoked(&self, view: View<'_>, place: Place) -> bool {
         let connection = view.connection;
         let revocations = self.faults.revocations(connection.realm, connection.user);
-        revocations.iter().any(|one| one.acked.is_none_or(|(revoked, _)| revoked < place))
+        let is_after = |acked_at: f64| acked_at >= connection.opened_at;
+        revocations.iter().any(|one| {
+            one.acked.is_none_or(|(revoked, acked_at)| revoked < place && is_after(acked_at))
+        })
     }
 
     fn missed(&mut self, client: &Client, pid: Name) {
