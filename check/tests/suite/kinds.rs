@@ -2,7 +2,7 @@
 //! and how.
 
 use hubbub_check::{
-    history::{Entry, Line, Phase},
+    history::{Entry, Line, Name, Phase},
     report::Invariant,
 };
 
@@ -40,7 +40,7 @@ pub(crate) fn items(base: &Base, wanted: impl Fn(&Track, usize, &Item) -> bool) 
     sites
 }
 
-fn at<'a>(base: &'a Base, site: Site) -> (&'a Track, Item, Vec<Line>) {
+fn at(base: &Base, site: Site) -> (&Track, Item, Vec<Line>) {
     let track = &base.tracks[site.0];
     (track, track.items[site.1], base.lines(track.writer).to_vec())
 }
@@ -379,11 +379,7 @@ pub(crate) const TWICE_IN_LOG: Kind = Kind {
 };
 
 /// Gives `lines` from `from` on, of connection `old`, to connection `new`.
-pub(crate) fn rename(
-    lines: &mut [Line],
-    old: hubbub_check::history::Name,
-    new: hubbub_check::history::Name,
-) {
+pub(crate) fn rename(lines: &mut [Line], old: Name, new: Name) {
     for line in lines {
         if let Some(cid) = cid_mut(&mut line.entry).filter(|cid| **cid == old) {
             *cid = new;

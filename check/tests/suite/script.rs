@@ -9,7 +9,7 @@ use crate::world::{
 /// The whole run of a seed.
 pub(crate) fn run(seed: u64) -> World {
     let mut world = World::new(seed);
-    let lossy_at = (seed / 2 % 2 == 0).then(|| 100 + world.chance.below(60));
+    let lossy_at = (seed / 2).is_multiple_of(2).then(|| 70 + world.chance.below(50));
     let revoked_at =
         matches!(seed / 2 % 16, 1 | 2 | 5 | 9 | 13).then(|| 40 + world.chance.below(60));
     for user in 0..USERS.len() {
@@ -19,7 +19,7 @@ pub(crate) fn run(seed: u64) -> World {
             }
         }
     }
-    for step in 0..220 {
+    for step in 0..170 {
         world.later(40);
         if Some(step) == lossy_at {
             world.lose();
@@ -287,7 +287,7 @@ impl World {
                 is_still && one.changed_at + 25_000.0 < world.now
             })
         };
-        for realm in 0..REALMS.len() {
+        for (realm, name) in REALMS.iter().enumerate() {
             let users: Vec<usize> = (0..USERS.len()).filter(|u| realm_of(*u) == realm).collect();
             let statuses: serde_json::Map<String, Value> = users
                 .iter()
@@ -296,7 +296,7 @@ impl World {
                     (USERS[*user].to_owned(), json!(status))
                 })
                 .collect();
-            let line = json!({"op": "poll", "node": "n2", "realm": REALMS[realm],
+            let line = json!({"op": "poll", "node": "n2", "realm": name,
                 "users": statuses});
             let index = self.write("q.jsonl", line);
             let sure: Vec<usize> = users.into_iter().filter(|user| is_sure(self, *user)).collect();

@@ -181,7 +181,7 @@ impl World {
             facts: Facts::default(),
             cids: seed * 1_000,
         };
-        for user in 0..USERS.len() {
+        for (user, name) in USERS.iter().enumerate() {
             world.add_client(user);
             if user == 1 {
                 world.add_client(user);
@@ -189,7 +189,7 @@ impl World {
             let not_after = world.now + 1e9;
             world.write(
                 "a.jsonl",
-                json!({"op": "token", "user": USERS[user], "sid": "x", "not_after": not_after}),
+                json!({"op": "token", "user": name, "sid": "x", "not_after": not_after}),
             );
         }
         world
