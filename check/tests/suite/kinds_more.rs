@@ -9,7 +9,7 @@ use crate::{
     base::{Base, place_of, renumber},
     chance::Chance,
     kinds::{Kind, Mutant, Site, rename},
-    world::{Fate, To, USERS},
+    world::{Fate, USERS},
 };
 
 /// The resumes of all clients: track, index of the line.
@@ -82,16 +82,21 @@ pub(crate) const SURVIVED: Kind = Kind {
             let old = &pair[0];
             let next = base.tracks[number + 1..].iter().position(|new| new.client == old.client);
             let Some(next) = next.map(|next| number + 1 + next) else { continue };
-            let Some(last) = old.items.iter().filter_map(|item| item.place).next_back() else {
+            if base.facts.lost_at.is_none() || (base.facts.is_revoked && USERS[old.user] == "u2") {
                 continue;
-            };
-            let was_lost = last.1 >= base.facts.lost_from[Base::realm(old)]
-                && !(base.facts.is_revoked && USERS[old.user] == "u2");
-            let items = &base.tracks[next].items;
-            for dropped in (0..items.len()).filter(|_| base.facts.lost_at.is_some() && was_lost) {
-                let first = items[dropped..].iter().find_map(|item| item.place);
-                if first.is_some_and(|first| shows_loss(base, Base::realm(old), last, first)) {
-                    sites.push((number, next, dropped));
+            }
+            for ends in old.items.len().saturating_sub(3)..=old.items.len() {
+                let Some(last) = old.items[..ends].iter().filter_map(|item| item.place).next_back()
+                else {
+                    continue;
+                };
+                let was_lost = last.1 >= base.facts.lost_from[Base::realm(old)];
+                let items = &base.tracks[next].items;
+                for begins in (0..items.len()).filter(|_| was_lost) {
+                    let first = items[begins..].iter().find_map(|item| item.place);
+                    if first.is_some_and(|first| shows_loss(base, Base::realm(old), last, first)) {
+                        sites.push((number, next, ends * 1_000 + begins));
+                    }
                 }
             }
         }
@@ -106,7 +111,9 @@ pub(crate) const SURVIVED: Kind = Kind {
         if let Entry::Hello { sock, .. } = lines[at].entry {
             lines[at].entry = Entry::Resumed { sock, cid: old.cid, n: 0 };
         }
-        for item in new.items[..site.2].iter().rev() {
+        let (ends, begins) = (site.2 / 1_000, site.2 % 1_000);
+        let gone = old.items[ends..].iter().chain(&new.items[..begins]);
+        for item in gone.rev() {
             lines.remove(item.line);
         }
         rename(&mut lines, new.cid, old.cid);
@@ -133,12 +140,7 @@ pub(crate) const REPLAYED: Kind = Kind {
         for (number, track) in base.tracks.iter().enumerate() {
             let Some(opened_at) = opened_at(base, number) else { continue };
             for (event, fact) in base.known(Base::realm(track)) {
-                let is_own = match fact.to {
-                    To::Everyone => fact.omit_user != Some(track.user),
-                    To::User(user) => user == track.user && fact.omit_user != Some(user),
-                    To::Group(_) | To::Connection(_) => false,
-                };
-                if is_own && fact.acked_at < opened_at {
+                if fact.acked_at < opened_at {
                     sites.push((number, event, 0));
                 }
             }

@@ -37,16 +37,16 @@ impl World {
     fn step(&mut self) {
         match self.chance.below(100) {
             0..26 => self.publish(),
-            26..30 => self.change_member(),
-            30..56 if !self.flights.is_empty() => self.advance(),
-            56..60 => {
+            26..35 => self.change_member(),
+            35..60 if !self.flights.is_empty() => self.advance(),
+            60..64 => {
                 let realm = self.chance.below(2);
                 let user = self.chance.below(USERS.len());
                 let hidden = realm_of(user) != realm || self.chance.percent(30);
                 self.append(realm, if hidden { What::Other } else { What::Status(user) });
             }
-            60..61 => self.realms.iter_mut().for_each(|realm| realm.generation += 1),
-            61..65 => {
+            64..65 => self.realms.iter_mut().for_each(|realm| realm.generation += 1),
+            65..69 => {
                 self.now += 30_000.0;
                 self.poll();
             }
