@@ -39,7 +39,7 @@ pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
 
 /// Scripts and commands that Redis is asked for.
-pub const REDIS_COMMANDS: [&str; 19] = [
+pub const REDIS_COMMANDS: [&str; 18] = [
     "append",
     "members",
     "snapshot",
@@ -57,7 +57,6 @@ pub const REDIS_COMMANDS: [&str; 19] = [
     "presence",
     "status",
     "revocations",
-    "ping",
     "other",
 ];
 /// What connections to Redis are for.
