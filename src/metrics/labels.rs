@@ -39,7 +39,7 @@ pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
 
 /// Scripts and commands that Redis is asked for.
-pub const REDIS_COMMANDS: [&str; 16] = [
+pub const REDIS_COMMANDS: [&str; 15] = [
     "publish",
     "open",
     "claim",
@@ -54,7 +54,6 @@ pub const REDIS_COMMANDS: [&str; 16] = [
     "question",
     "presence",
     "status",
-    "ping",
     "other",
 ];
 /// What connections to Redis are for.

@@ -12,7 +12,10 @@ use redis::{
     RedisConnectionInfo, TlsCertificates,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::{
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 
 use super::error::RedisError;
 use crate::config::{Redis, RedisMode, Secret};
@@ -138,14 +141,11 @@ impl Settings {
             Peer::Sentinel => &self.sentinel,
         };
         let (host, port) = (address.host.clone(), address.port);
-        let place = match template.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(host, port),
+        let place = if let ConnectionAddr::TcpTls { tls_params, .. } = template.addr() {
+            let tls_params = tls_params.clone();
+            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params }
+        } else {
+            ConnectionAddr::Tcp(host, port)
         };
         template.clone().set_addr(place).set_tcp_settings(tcp())
     }
@@ -162,12 +162,11 @@ fn tcp() -> TcpSettings {
 fn parse(url: &Secret) -> Result<ConnectionInfo, RedisError> {
     let info = url.reveal().into_connection_info();
     let info = info.map_err(|error| RedisError::settings("url", error.to_string()))?;
-    let is_sure = match info.addr() {
-        ConnectionAddr::Tcp(..) => true,
-        ConnectionAddr::TcpTls { insecure, .. } => !insecure,
-        _ => false,
-    };
-    if !is_sure {
+    let is_known = matches!(
+        info.addr(),
+        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { insecure: false, .. }
+    );
+    if !is_known {
         let text = "must begin with redis:// or rediss://, without `#insecure`";
         return Err(RedisError::settings("url", text));
     }
@@ -178,12 +177,11 @@ fn parse(url: &Secret) -> Result<ConnectionInfo, RedisError> {
 }
 
 fn address(place: &ConnectionAddr) -> Option<Address> {
-    match place {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            Some(Address { host: host.clone(), port: *port })
-        }
-        _ => None,
-    }
+    let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) = place
+    else {
+        return None;
+    };
+    Some(Address { host: host.clone(), port: *port })
 }
 
 fn login(by_url: RedisConnectionInfo, config: &Redis) -> RedisConnectionInfo {
@@ -212,6 +210,9 @@ fn with_certificates(
         RedisError::settings("tls_ca", format!("{} cannot be used: {reason}", file.display()))
     };
     let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    if !CertificateDer::pem_slice_iter(&pem).any(|certificate| certificate.is_ok()) {
+        return Err(unusable("it has no certificate".to_owned()));
+    }
     let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
     let client = Client::build_with_tls(info, certificates);
     let client = client.map_err(|error| unusable(error.to_string()))?;
