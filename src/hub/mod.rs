@@ -26,6 +26,7 @@ mod shard;
 mod tests;
 mod timers;
 mod turn;
+pub(crate) mod walk;
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,13 +36,14 @@ use tokio::{
 };
 
 pub use addressed::{Reader, Rule, Verdict};
-pub use attach::{Attach, Attached, ResetCause, Start};
+pub use attach::{Attach, Attached, Start};
 pub use bounds::{LinkContext, LinkLimits};
 pub use deliveries::Deliveries;
 pub use index::Realm;
 pub use link::{Duty, Link, Writer};
 pub use outbox::{Outbox, OutboxLimits, Pushed};
 pub use ring::{Ring, RingFill};
+pub use walk::ResetCause;
 
 use self::{
     shard::Shard,
