@@ -18,7 +18,7 @@ use crate::{
         Rest, RestParts, Shared,
     },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
-    log::{AnyLog, MemoryLimits, MemoryLog},
+    log::{AnyLog, MemoryLimits, MemoryLog, NodeFacts, ThisNode},
     metrics::Metrics,
     node::{Node, NodeLimits, Parts},
     presence::{AnyPresence, MemoryPresence, Rules},
@@ -105,8 +105,10 @@ impl App {
         let readiness = Readiness::blocked("starting");
         let (limits, limits_now) = watch::channel(Arc::new(config.limits.clone()));
 
-        let (log, presence) = backends(&config, &metrics, &clock, &mut tasks)?;
-        let parts = parts(&config, (&log, presence), &metrics, &clock);
+        let this = this_node(&config);
+        let facts = Arc::clone(&this.facts);
+        let (log, presence) = backends((&config, this), &metrics, &clock, &mut tasks)?;
+        let parts = parts((&config, facts), (&log, presence), &metrics, &clock);
         let node = Node::start(parts, &mut tasks);
         let context = Context::new(
             Arc::clone(&node),
@@ -128,7 +130,7 @@ impl App {
         let (cookie, door) = (door.cookie(), door.with_calls(rest));
         let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
         let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
-        let internal = || app.internal(&reloads, &tokens, clock.now_us());
+        let internal = || app.internal(&reloads, &tokens);
         let internal = has_internal.then(internal).transpose()?;
         let public_address = public.address();
         let shared = app.public(door, &reloads, &sessions);
@@ -212,8 +214,11 @@ impl Base<'_> {
     fn keepers(&self, parts: &Reloads, tasks: &mut Tasks) {
         let jwks = parts.verifier.jwks();
         tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
-        let watchdog =
-            Watchdog { node: Arc::clone(&parts.node), readiness: self.readiness.clone() };
+        let watchdog = Watchdog {
+            node: Arc::clone(&parts.node),
+            readiness: self.readiness.clone(),
+            limits: parts.limits.subscribe(),
+        };
         tasks.spawn("watchdog", |stop| watchdog.run(stop));
     }
 
@@ -234,20 +239,13 @@ impl Base<'_> {
         }
     }
 
-    fn internal(
-        &self,
-        parts: &Reloads,
-        tokens: &Tokens,
-        incarnation: u64,
-    ) -> Result<Internal, AppError> {
+    fn internal(&self, parts: &Reloads, tokens: &Tokens) -> Result<Internal, AppError> {
         let api = Api::new(ApiParts {
             node: Arc::clone(&parts.node),
             keys: parts.api_keys.clone(),
             dev: self.config.dev,
             limits: parts.limits.subscribe(),
             readiness: self.readiness.clone(),
-            incarnation,
-            lease: self.config.cluster.lease,
         });
         let address = self.config.internal.listen;
         let internal = Internal::start(InternalParts {
@@ -277,12 +275,12 @@ async fn bind(address: SocketAddr) -> Result<Listener, AppError> {
 
 /// Log and presence, with what an earlier process saved.
 fn backends(
-    config: &Config,
+    (config, this): (&Config, ThisNode),
     metrics: &Arc<Metrics>,
     clock: &Clock,
     tasks: &mut Tasks,
 ) -> Result<(AnyLog, AnyPresence), AppError> {
-    let mut log = MemoryLog::new(memory_limits(config), clock.clone());
+    let mut log = MemoryLog::new(memory_limits(config), clock.clone()).of_node(this);
     let rules = Rules::new(&config.status);
     let mut presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
     if let Some(folder) = &config.data_dir {
@@ -296,8 +294,14 @@ fn backends(
     Ok((AnyLog::Memory(Arc::new(log)), AnyPresence::Memory(Arc::new(presence))))
 }
 
+/// This node as the others of its cluster know it.
+fn this_node(config: &Config) -> ThisNode {
+    let id = Arc::from(config.node.id.as_str());
+    ThisNode { id, lease: config.cluster.lease, facts: Arc::default() }
+}
+
 fn parts(
-    config: &Config,
+    (config, facts): (&Config, Arc<NodeFacts>),
     (log, presence): (&AnyLog, AnyPresence),
     metrics: &Arc<Metrics>,
     clock: &Clock,
@@ -308,6 +312,7 @@ fn parts(
         presence,
         hubs: (config.hubs.count, config.hubs.queue),
         limits: node_limits(config),
+        facts,
         metrics: Arc::clone(metrics),
         clock: clock.clone(),
     }
@@ -320,6 +325,7 @@ pub(super) fn node_limits(config: &Config) -> NodeLimits {
         ring_bytes: config.log.retention_bytes,
         replay_events: config.limits.resume_replay_events,
         replay_bytes: config.limits.resume_replay_bytes,
+        session_ttl: config.limits.session_ttl,
     }
 }
 

@@ -17,14 +17,15 @@ use tokio::sync::oneshot;
 use super::{
     addressed::Reader,
     connection::Connection,
-    index::{Key, Realm},
+    index::Key,
     link::Link,
     outbox::Pushed,
+    realm::Realm,
     shard::{Shard, session_ended},
     turn::Chain,
     walk::{self, Place, ResetCause, Walk, Wanted},
 };
-use crate::model::{Body, CloseCode, Identity, Record, Revocation, Revocations, Topic};
+use crate::model::{Body, CloseCode, Identity, Position, Record, Revocation, Revocations, Topic};
 
 /// A connection that wants to be served.
 #[derive(Debug)]
@@ -37,6 +38,12 @@ pub struct Attach {
     pub identity: Arc<Identity>,
     /// The fencing number of its claim: of two sockets, the higher one stays.
     pub fencing: u64,
+    /// What had been heard of claims before this one was made ([`Claims::mark`]).
+    ///
+    /// [`Claims::mark`]: super::Claims::mark
+    pub claimed_after: u64,
+    /// The log's end at the snapshot.
+    pub at: Position,
     /// What it reads, as known at the snapshot.
     pub reader: Reader,
     /// Its socket.
@@ -83,10 +90,13 @@ pub enum Attached {
     Reset(ResetCause),
     /// Its token has ended.
     Ended,
-    /// This hub has not come so far yet: ask again.
+    /// This hub has not come so far.
     Behind,
-    /// A socket that claimed the connection later is served already.
+    /// A socket that claimed the connection later is served already, here or elsewhere.
     Superseded,
+    /// Somebody may have claimed the connection meanwhile, or the realm begins a new
+    /// life here: claim again later.
+    Doubtful,
 }
 
 impl Shard {
@@ -213,6 +223,7 @@ impl Shard {
             pinged_at: 0,
             opened_at_ms: self.clock.now_ms(),
             fencing: attach.fencing,
+            listed_at: attach.at.offset,
             chain: Chain::default(),
             is_touched: false,
             behind_at: None,
