@@ -34,8 +34,6 @@ pub(super) struct Backends {
     pub(super) log: AnyLog,
     pub(super) presence: AnyPresence,
     pub(super) facts: Arc<NodeFacts>,
-    /// Which start of this node it is.
-    pub(super) incarnation: u64,
 }
 
 /// Opens what `config` names, and starts the tasks behind it.
@@ -60,11 +58,10 @@ pub(super) async fn open(
     let opened = RedisLog::open(client, limits, node, clock.clone(), Arc::clone(metrics)).await;
     let (log, driver) = opened?;
     tasks.spawn("log", |stop| driver.run(stop));
-    let incarnation = log.incarnation();
     let rules = Rules::new(&config.status);
     let presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
     let presence = AnyPresence::Memory(Arc::new(presence));
-    Ok(Backends { log: AnyLog::Redis(log), presence, facts, incarnation })
+    Ok(Backends { log: AnyLog::Redis(log), presence, facts })
 }
 
 /// Log and presence in memory, with what an earlier process saved.
@@ -75,7 +72,7 @@ fn embedded(
     (node, tasks): (ThisNode, &mut Tasks),
 ) -> Result<Backends, AppError> {
     let facts = Arc::clone(&node.facts);
-    let mut log = MemoryLog::new(memory_limits(config), clock.clone());
+    let mut log = MemoryLog::new(memory_limits(config), clock.clone()).of_node(node);
     let rules = Rules::new(&config.status);
     let mut presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
     if let Some(folder) = &config.data_dir {
@@ -88,7 +85,7 @@ fn embedded(
     }
     let log = AnyLog::Memory(Arc::new(log));
     let presence = AnyPresence::Memory(Arc::new(presence));
-    Ok(Backends { log, presence, facts, incarnation: clock.now_ms() })
+    Ok(Backends { log, presence, facts })
 }
 
 /// Waits until Redis answers, and checks that it is fit.

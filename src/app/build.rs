@@ -23,7 +23,7 @@ use crate::{
         Rest, RestParts, Shared,
     },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
-    log::AnyLog,
+    log::{AnyLog, NodeFacts},
     metrics::Metrics,
     node::{Node, NodeLimits, Parts},
     presence::AnyPresence,
@@ -106,9 +106,9 @@ impl App {
         let readiness = Readiness::blocked("starting");
         let (limits, limits_now) = watch::channel(Arc::new(config.limits.clone()));
 
-        let Backends { log, presence, facts: _facts, incarnation } =
+        let Backends { log, presence, facts } =
             Box::pin(backends::open(&config, &metrics, &clock, &mut tasks)).await?;
-        let parts = parts(&config, (&log, presence), &metrics, &clock);
+        let parts = parts((&config, facts), (&log, presence), &metrics, &clock);
         let node = Node::start(parts, &mut tasks);
         let context = Context::new(
             Arc::clone(&node),
@@ -130,7 +130,7 @@ impl App {
         let (cookie, door) = (door.cookie(), door.with_calls(rest));
         let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
         let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
-        let internal = || app.internal(&reloads, &tokens, incarnation);
+        let internal = || app.internal(&reloads, &tokens);
         let internal = has_internal.then(internal).transpose()?;
         let public_address = public.address();
         let shared = app.public(door, &reloads, &sessions);
@@ -214,8 +214,11 @@ impl Base<'_> {
     fn keepers(&self, parts: &Reloads, tasks: &mut Tasks) {
         let jwks = parts.verifier.jwks();
         tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
-        let watchdog =
-            Watchdog { node: Arc::clone(&parts.node), readiness: self.readiness.clone() };
+        let watchdog = Watchdog {
+            node: Arc::clone(&parts.node),
+            readiness: self.readiness.clone(),
+            limits: parts.limits.subscribe(),
+        };
         tasks.spawn("watchdog", |stop| watchdog.run(stop));
     }
 
@@ -236,20 +239,13 @@ impl Base<'_> {
         }
     }
 
-    fn internal(
-        &self,
-        parts: &Reloads,
-        tokens: &Tokens,
-        incarnation: u64,
-    ) -> Result<Internal, AppError> {
+    fn internal(&self, parts: &Reloads, tokens: &Tokens) -> Result<Internal, AppError> {
         let api = Api::new(ApiParts {
             node: Arc::clone(&parts.node),
             keys: parts.api_keys.clone(),
             dev: self.config.dev,
             limits: parts.limits.subscribe(),
             readiness: self.readiness.clone(),
-            incarnation,
-            lease: self.config.cluster.lease,
         });
         let address = self.config.internal.listen;
         let internal = Internal::start(InternalParts {
@@ -278,7 +274,7 @@ async fn bind(address: SocketAddr) -> Result<Listener, AppError> {
 }
 
 fn parts(
-    config: &Config,
+    (config, facts): (&Config, Arc<NodeFacts>),
     (log, presence): (&AnyLog, AnyPresence),
     metrics: &Arc<Metrics>,
     clock: &Clock,
@@ -289,6 +285,7 @@ fn parts(
         presence,
         hubs: (config.hubs.count, config.hubs.queue),
         limits: node_limits(config),
+        facts,
         metrics: Arc::clone(metrics),
         clock: clock.clone(),
     }
@@ -301,5 +298,6 @@ pub(super) fn node_limits(config: &Config) -> NodeLimits {
         ring_bytes: config.log.retention_bytes,
         replay_events: config.limits.resume_replay_events,
         replay_bytes: config.limits.resume_replay_bytes,
+        session_ttl: config.limits.session_ttl,
     }
 }

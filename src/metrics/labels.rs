@@ -25,6 +25,8 @@ pub(super) const RESET: Labels = one(
     "cause",
     &["unknown", "retention", "generation", "replay_limit", "ahead", "forbidden", "other"],
 );
+pub(super) const CHECKPOINT: Labels = one("result", &["written", "failed"]);
+pub(super) const LOSS: Labels = one("cause", &["generation", "retention"]);
 pub(super) const CATCHUP: Labels = one("cause", &["gap", "probe", "reconnect"]);
 pub(super) const STATUS: Labels = one("status", &["online", "away", "dnd", "offline", "ooo"]);
 pub(super) const PUBLISH_RESULT: Labels = one("result", &PUBLISH_RESULTS);
@@ -103,6 +105,7 @@ pub const REASONS: [(&str, &[&str]); 7] = [
             "extensions",
             "query",
             "draining",
+            "log_away",
             "other",
         ],
     ),
