@@ -157,6 +157,11 @@ metrics! {
     redis_up: Family<IntGauge, 1>, labels::REDIS_ROLE, &[];
     /// Messages that a subscription had no room for; each costs a catch-up from the log.
     redis_overflows_total: IntCounter, Labels::None, &[];
+    /// Users whose presence waits to be written to Redis.
+    presence_waiting_users: IntGauge, Labels::None, &[];
+    /// Attempts to write presence to Redis, a batch of users each; `anew` means that Redis
+    /// did not hold what this node wrote before.
+    presence_writes_total: Family<IntCounter, 1>, labels::PRESENCE_WRITE, &[];
     /// Users by what they show.
     users: Family<IntGauge, 1>, labels::STATUS, &[];
     /// What was refused, and why.

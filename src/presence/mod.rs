@@ -2,11 +2,12 @@
 //!
 //! A user's status is a pure function of the records of their devices, of what
 //! they chose, and of the time ([`merge`]). A backend keeps the records and tells
-//! each change of a status to exactly one caller, who publishes it.
+//! each change of a status to exactly one caller, who publishes it, or publishes it
+//! itself.
 //!
 //! Invariants:
-//! - a change of what a user shows is returned exactly once, whatever runs at the
-//!   same time: the changes of one user, in the order of their versions, form a
+//! - a change of what a user shows is returned or published exactly once, whatever runs
+//!   at the same time: the changes of one user, in the order of their versions, form a
 //!   chain in which each begins where the one before ended;
 //! - what the user chose wins over what their devices do, and `online` is never a
 //!   choice that stays;
@@ -17,6 +18,7 @@
 pub mod merge;
 
 pub mod memory;
+pub mod redis;
 
 #[cfg(test)]
 mod contract;
@@ -29,6 +31,7 @@ use crate::model::{ConnectionId, ManualStatus, RealmId, Status, StatusRecord, Us
 
 pub use memory::MemoryPresence;
 pub use merge::{DeviceRecord, Explanation, Rule, Rules};
+pub use self::redis::{RedisPresence, RedisSettings, RedisWriter};
 
 /// How a connection went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,12 +98,15 @@ impl PresenceError {
 }
 
 /// What a caller gets from a call that changes something: the change of the
-/// user's status that the call caused, if it caused one.
+/// user's status that the call caused, if it caused one that is not published yet.
 pub type Changed = Result<Option<Transition>, PresenceError>;
 
 /// The contract that every backend fulfils. One value serves one node.
 ///
-/// Each [`Transition`] is returned by exactly one call. Two calls for one user
+/// A backend whose users are on other nodes, too, publishes each change in the moment in
+/// which it is decided, and returns none: the last call may be the last act of a node.
+///
+/// Each [`Transition`] of another backend is returned by exactly one call. Two calls for one user
 /// that run at the same time may return in any order; whoever publishes does so
 /// from one task and asks [`Presence::is_current`] first: what is not current has
 /// a successor that was, or will be, returned to somebody.
@@ -222,18 +228,22 @@ pub trait Presence: Send + Sync {
 pub enum AnyPresence {
     /// One node, in memory.
     Memory(Arc<MemoryPresence>),
+    /// One of many nodes, in Redis.
+    Redis(Arc<RedisPresence>),
 }
 
 impl Presence for AnyPresence {
     async fn connected(&self, realm: &RealmId, user: &UserId, connection: ConnectionId) -> Changed {
         match self {
             Self::Memory(memory) => memory.connected(realm, user, connection).await,
+            Self::Redis(redis) => redis.connected(realm, user, connection).await,
         }
     }
 
     async fn active(&self, realm: &RealmId, user: &UserId, connection: ConnectionId) -> Changed {
         match self {
             Self::Memory(memory) => memory.active(realm, user, connection).await,
+            Self::Redis(redis) => redis.active(realm, user, connection).await,
         }
     }
 
@@ -246,18 +256,21 @@ impl Presence for AnyPresence {
     ) -> Changed {
         match self {
             Self::Memory(memory) => memory.disconnected(realm, user, connection, ending).await,
+            Self::Redis(redis) => redis.disconnected(realm, user, connection, ending).await,
         }
     }
 
     async fn set_manual(&self, realm: &RealmId, user: &UserId, chosen: ManualStatus) -> Changed {
         match self {
             Self::Memory(memory) => memory.set_manual(realm, user, chosen).await,
+            Self::Redis(redis) => redis.set_manual(realm, user, chosen).await,
         }
     }
 
     async fn clear_manual(&self, realm: &RealmId, user: &UserId) -> Changed {
         match self {
             Self::Memory(memory) => memory.clear_manual(realm, user).await,
+            Self::Redis(redis) => redis.clear_manual(realm, user).await,
         }
     }
 
@@ -268,6 +281,7 @@ impl Presence for AnyPresence {
     ) -> Result<Vec<StatusRecord>, PresenceError> {
         match self {
             Self::Memory(memory) => memory.status(realm, users).await,
+            Self::Redis(redis) => redis.status(realm, users).await,
         }
     }
 
@@ -278,12 +292,14 @@ impl Presence for AnyPresence {
     ) -> Result<Vec<UserPresence>, PresenceError> {
         match self {
             Self::Memory(memory) => memory.devices(realm, users).await,
+            Self::Redis(redis) => redis.devices(realm, users).await,
         }
     }
 
     async fn explain(&self, realm: &RealmId, user: &UserId) -> Result<Explanation, PresenceError> {
         match self {
             Self::Memory(memory) => memory.explain(realm, user).await,
+            Self::Redis(redis) => redis.explain(realm, user).await,
         }
     }
 
@@ -294,24 +310,28 @@ impl Presence for AnyPresence {
     ) -> Result<Vec<StatusRecord>, PresenceError> {
         match self {
             Self::Memory(memory) => memory.all_statuses(realm, limit).await,
+            Self::Redis(redis) => redis.all_statuses(realm, limit).await,
         }
     }
 
     async fn sweep(&self) -> Result<Vec<Transition>, PresenceError> {
         match self {
             Self::Memory(memory) => memory.sweep().await,
+            Self::Redis(redis) => redis.sweep().await,
         }
     }
 
     async fn is_current(&self, transition: &Transition) -> Result<bool, PresenceError> {
         match self {
             Self::Memory(memory) => memory.is_current(transition).await,
+            Self::Redis(redis) => redis.is_current(transition).await,
         }
     }
 
     fn counts(&self) -> [u64; Status::ALL.len()] {
         match self {
             Self::Memory(memory) => memory.counts(),
+            Self::Redis(redis) => redis.counts(),
         }
     }
 }

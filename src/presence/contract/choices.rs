@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 pub(in super::super) async fn a_choice_wins_over_devices<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     for (chosen, status) in [
         (ManualStatus::Away, Away),
         (ManualStatus::Dnd, Dnd),
@@ -33,7 +33,7 @@ pub(in super::super) async fn a_choice_wins_over_devices<B: Backend>() {
 }
 
 pub(in super::super) async fn online_drops_the_choice_and_counts_as_activity<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     assert_eq!(stage.pass(300_000).await, now_told("ann", Online, Away));
     assert_eq!(stage.choose("ann", ManualStatus::Online).await, Some((Away, Online)));
@@ -45,7 +45,7 @@ pub(in super::super) async fn online_drops_the_choice_and_counts_as_activity<B: 
 }
 
 pub(in super::super) async fn online_without_a_device_is_offline<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     assert_eq!(stage.choose("ann", ManualStatus::Online).await, None);
     assert_eq!(stage.shows("ann").await, Offline);
     assert_eq!(stage.choose("ann", ManualStatus::Dnd).await, Some((Offline, Dnd)));
@@ -53,7 +53,7 @@ pub(in super::super) async fn online_without_a_device_is_offline<B: Backend>() {
 }
 
 pub(in super::super) async fn a_timed_dnd_ends_on_time<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     let dnd = ManualStatus::DndUntil(START_S + 61);
     assert_eq!(stage.choose("ann", dnd).await, Some((Online, Dnd)));
@@ -68,7 +68,7 @@ pub(in super::super) async fn a_timed_dnd_ends_on_time<B: Backend>() {
 }
 
 pub(in super::super) async fn a_timed_dnd_restores_what_was_chosen_before<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     stage.choose("ann", ManualStatus::Ooo).await;
     stage.choose("ann", ManualStatus::DndUntil(START_S + 10)).await;
@@ -83,7 +83,7 @@ pub(in super::super) async fn a_timed_dnd_restores_what_was_chosen_before<B: Bac
 }
 
 pub(in super::super) async fn an_untimed_dnd_clears_an_older_end<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     stage.choose("ann", ManualStatus::DndUntil(START_S + 60)).await;
     assert_eq!(stage.choose("ann", ManualStatus::Dnd).await, None);

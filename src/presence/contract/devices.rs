@@ -4,7 +4,7 @@ use super::{super::Ending, Backend, START_S, Stage, now_told};
 use crate::model::Status::{Away, Offline, Online};
 
 pub(in super::super) async fn a_user_is_online_while_a_device_is_there<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     assert_eq!(stage.connect("ann", 1).await, Some((Offline, Online)));
     assert_eq!(stage.connect("ann", 2).await, None, "a second device changes nothing");
     assert_eq!(stage.end("ann", 1, Ending::Closed).await, None);
@@ -18,7 +18,7 @@ pub(in super::super) async fn a_user_is_online_while_a_device_is_there<B: Backen
 }
 
 pub(in super::super) async fn a_drop_counts_until_its_grace_ends<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     assert_eq!(stage.end("ann", 1, Ending::Dropped).await, None);
     assert_eq!(stage.pass(4_999).await, []);
@@ -29,7 +29,7 @@ pub(in super::super) async fn a_drop_counts_until_its_grace_ends<B: Backend>() {
 }
 
 pub(in super::super) async fn a_resume_within_the_grace_shows_nothing<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     stage.pass(1_000).await;
     stage.end("ann", 1, Ending::Dropped).await;
@@ -42,7 +42,7 @@ pub(in super::super) async fn a_resume_within_the_grace_shows_nothing<B: Backend
 }
 
 pub(in super::super) async fn a_takeover_in_any_order_shows_nothing<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     assert_eq!(stage.connect("ann", 1).await, None, "another socket takes over");
     assert_eq!(stage.end("ann", 1, Ending::Closed).await, None, "the old socket ends late");
@@ -52,7 +52,7 @@ pub(in super::super) async fn a_takeover_in_any_order_shows_nothing<B: Backend>(
 }
 
 pub(in super::super) async fn users_turn_away_without_activity_on_any_device<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     stage.connect("ann", 2).await;
     assert_eq!(stage.pass(200_000).await, []);
@@ -68,7 +68,7 @@ pub(in super::super) async fn users_turn_away_without_activity_on_any_device<B: 
 }
 
 pub(in super::super) async fn an_idle_device_does_not_inherit_activity<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     stage.pass(290_000).await;
     stage.connect("ann", 2).await;
@@ -79,7 +79,7 @@ pub(in super::super) async fn an_idle_device_does_not_inherit_activity<B: Backen
 }
 
 pub(in super::super) async fn activity_is_recorded_in_steps<B: Backend>() {
-    let stage = Stage::open::<B>().await;
+    let stage = Stage::<B>::open().await;
     stage.connect("ann", 1).await;
     stage.pass(999).await;
     stage.act("ann", 1).await;

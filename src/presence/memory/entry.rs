@@ -108,6 +108,28 @@ impl Entry {
         }
     }
 
+    /// Records activity; returns what was recorded before, when there was something to
+    /// record.
+    pub(super) fn act_after(
+        &mut self,
+        connection: ConnectionId,
+        now_ms: u64,
+        rules: Rules,
+    ) -> Option<u64> {
+        let before_ms = self.devices.find(connection)?.active_at_ms;
+        self.act(connection, now_ms, rules).then_some(before_ms)
+    }
+
+    /// What was known of `connection` elsewhere, unless something happened since on it.
+    pub(super) fn inherit(&mut self, connection: ConnectionId, since_ms: u64, active_at_ms: u64) {
+        if let Some(device) = self.devices.find(connection)
+            && device.active_at_ms == device.since_ms
+        {
+            device.since_ms = since_ms;
+            device.active_at_ms = active_at_ms;
+        }
+    }
+
     /// One socket less carries `connection`; false when none did.
     pub(super) fn disconnect(
         &mut self,
@@ -144,6 +166,16 @@ impl Entry {
         if chosen == ManualStatus::Online {
             rare.touched_at_ms = rare.touched_at_ms.max(now_ms);
         }
+    }
+
+    /// What the user chose elsewhere.
+    pub(super) fn copy_choice(&mut self, choice: Choice) {
+        self.rare().choice = choice;
+    }
+
+    /// Whether a device is there, or was lost and not forgotten yet.
+    pub(super) fn has_device(&self) -> bool {
+        !(self.devices.is_empty() && self.dropped().is_empty())
     }
 
     /// Drops what the user chose.

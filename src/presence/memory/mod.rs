@@ -13,7 +13,7 @@
 //! Not here: the rules (`merge`).
 
 mod entry;
-mod shard;
+pub(super) mod shard;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Enough that two cores seldom meet, few enough that asking each is cheap.
-const SHARDS: usize = 8;
+pub(super) const SHARDS: usize = 8;
 
 /// How many due users a sweep looks at before it lets others have the lock and
 /// the thread.

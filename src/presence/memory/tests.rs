@@ -20,8 +20,13 @@ impl Backend for Memory {
     // Through the dispatch, so that it is tested, too.
     type Presence = AnyPresence;
 
-    async fn open(node: &str, rules: Rules, clock: Clock) -> AnyPresence {
-        AnyPresence::Memory(MemoryPresence::new(node, rules, clock).into())
+    async fn open(node: &str, rules: Rules, clock: Clock) -> (AnyPresence, Self) {
+        (AnyPresence::Memory(MemoryPresence::new(node, rules, clock).into()), Self)
+    }
+
+    async fn published(&self) -> Vec<(Id, Status)> {
+        // Every change is returned.
+        Vec::new()
     }
 }
 
@@ -147,4 +152,23 @@ async fn many_lost_devices_of_one_user_are_bounded() {
     clock.advance(Duration::from_secs(5));
     assert_eq!(presence.sweep().await.unwrap().len(), 1);
     assert_eq!(presence.explain(&realm, &user).await.unwrap().devices, []);
+}
+
+#[tokio::test]
+async fn an_older_change_is_not_current() {
+    let (presence, _) = small(Bounds::default());
+    let (realm, ann) = (&id("default"), &id("ann"));
+    let connection = ConnectionId::from_random(CONNECTION);
+    let first = presence.connected(realm, ann, connection).await.unwrap().unwrap();
+    assert!(presence.is_current(&first).await.unwrap());
+    let second = presence.set_manual(realm, ann, ManualStatus::Dnd).await.unwrap().unwrap();
+    let third = presence.clear_manual(realm, ann).await.unwrap().unwrap();
+    assert_eq!((&first.record, first.previous), (&third.record, Status::Offline));
+    assert!(first.version < second.version && second.version < third.version);
+    assert!(!presence.is_current(&first).await.unwrap(), "the same status, but older");
+    assert!(!presence.is_current(&second).await.unwrap());
+    assert!(presence.is_current(&third).await.unwrap());
+    let last = presence.disconnected(realm, ann, connection, Ending::Closed).await;
+    assert!(presence.is_current(&last.unwrap().unwrap()).await.unwrap());
+    assert!(!presence.is_current(&third).await.unwrap());
 }

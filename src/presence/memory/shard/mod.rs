@@ -8,7 +8,10 @@
 //!   forgotten first;
 //! - `counts` counts each entry once, under the status it was last told with.
 //!
-//! Not here: the rules (`merge`), the lock (the backend).
+//! Not here: the rules (`merge`), the lock (the backend), what only a backend needs whose
+//! users are on other nodes, too (`mirror`).
+
+mod mirror;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,16 +33,16 @@ use crate::model::{ConnectionId, ManualStatus, RealmId, Status, StatusRecord, Us
 
 /// How much a shard may remember.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ShardBounds {
+pub(in crate::presence) struct ShardBounds {
     /// Idle entries.
-    pub(super) idle: usize,
+    pub(in crate::presence) idle: usize,
     /// Entries with a choice.
-    pub(super) chosen: usize,
+    pub(in crate::presence) chosen: usize,
 }
 
 /// A part of the users.
 #[derive(Debug)]
-pub(super) struct Shard {
+pub(in crate::presence) struct Shard {
     rules: Rules,
     bounds: ShardBounds,
     node: Arc<str>,
@@ -62,7 +65,7 @@ struct Realm {
 
 impl Shard {
     /// An empty shard of `node`.
-    pub(super) fn new(node: Arc<str>, rules: Rules, bounds: ShardBounds) -> Self {
+    pub(in crate::presence) fn new(node: Arc<str>, rules: Rules, bounds: ShardBounds) -> Self {
         Self {
             rules,
             bounds,
@@ -79,11 +82,11 @@ impl Shard {
     }
 
     /// How many entries were last told with each status.
-    pub(super) fn counts(&self) -> [u64; Status::ALL.len()] {
+    pub(in crate::presence) fn counts(&self) -> [u64; Status::ALL.len()] {
         self.counts
     }
 
-    pub(super) fn connected(
+    pub(in crate::presence) fn connected(
         &mut self,
         realm: &RealmId,
         user: &UserId,
@@ -94,7 +97,7 @@ impl Shard {
         self.change(slot, now_ms, |entry| entry.connect(connection, now_ms))
     }
 
-    pub(super) fn active(
+    pub(in crate::presence) fn active(
         &mut self,
         realm: &RealmId,
         user: &UserId,
@@ -110,7 +113,7 @@ impl Shard {
         if moves { self.change(slot, now_ms, |_| ()) } else { None }
     }
 
-    pub(super) fn disconnected(
+    pub(in crate::presence) fn disconnected(
         &mut self,
         realm: &RealmId,
         user: &UserId,
@@ -123,7 +126,7 @@ impl Shard {
         })
     }
 
-    pub(super) fn set_manual(
+    pub(in crate::presence) fn set_manual(
         &mut self,
         realm: &RealmId,
         user: &UserId,
@@ -141,7 +144,7 @@ impl Shard {
         Ok(self.change(slot, now_ms, |entry| entry.choose(chosen, now_ms)))
     }
 
-    pub(super) fn clear_manual(
+    pub(in crate::presence) fn clear_manual(
         &mut self,
         realm: &RealmId,
         user: &UserId,
@@ -152,7 +155,7 @@ impl Shard {
     }
 
     /// Does up to `limit` of what is due; false when more is due.
-    pub(super) fn sweep(&mut self, now_ms: u64, limit: usize, out: &mut Vec<Transition>) -> bool {
+    pub(in crate::presence) fn sweep(&mut self, now_ms: u64, limit: usize, out: &mut Vec<Transition>) -> bool {
         for _ in 0..limit {
             let Some(&(due_ms, slot)) = self.due.first() else {
                 return true;
@@ -169,7 +172,7 @@ impl Shard {
         false
     }
 
-    pub(super) fn status(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> StatusRecord {
+    pub(in crate::presence) fn status(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> StatusRecord {
         let derived = match self.entry(realm, user) {
             Some(entry) => entry.derive(now_ms, self.rules),
             None => merge::status(std::iter::empty(), Overlay::NONE, now_ms, self.rules),
@@ -177,7 +180,7 @@ impl Shard {
         derived.record(user.clone())
     }
 
-    pub(super) fn devices(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> UserPresence {
+    pub(in crate::presence) fn devices(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> UserPresence {
         let devices = match self.entry(realm, user) {
             Some(entry) => entry.records(&self.node, now_ms, self.rules),
             None => Vec::new(),
@@ -185,7 +188,7 @@ impl Shard {
         UserPresence { record: self.status(realm, user, now_ms), devices }
     }
 
-    pub(super) fn explain(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> Explanation {
+    pub(in crate::presence) fn explain(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> Explanation {
         let (overlay, devices) = match self.entry(realm, user) {
             Some(entry) => (entry.overlay(), entry.records(&self.node, now_ms, self.rules)),
             None => (Overlay::NONE, Vec::new()),
@@ -203,7 +206,7 @@ impl Shard {
     }
 
     /// Adds the users of `realm` that are not offline, until `out` has `limit`.
-    pub(super) fn statuses(
+    pub(in crate::presence) fn statuses(
         &self,
         realm: &RealmId,
         now_ms: u64,
@@ -225,7 +228,7 @@ impl Shard {
 
     /// Whether `transition` is the last one that was told of its user. Who was
     /// forgotten is offline.
-    pub(super) fn is_current(&self, transition: &Transition) -> bool {
+    pub(in crate::presence) fn is_current(&self, transition: &Transition) -> bool {
         match self.entry(&transition.realm, &transition.record.user) {
             Some(entry) if entry.version > 0 => entry.version == transition.version,
             Some(_) | None => transition.record.status == Status::Offline,
@@ -234,7 +237,7 @@ impl Shard {
 
     /// How many entries are kept, idle ones included.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::presence) fn len(&self) -> usize {
         self.entries.len()
     }
 
