@@ -16,7 +16,8 @@ pub struct Verdict {
     pub text: String,
 }
 
-/// Judges the histories in `folder`; `None` when there is no checker.
+/// Judges the histories in `folder`; `None` when there is no checker. Unless the run is
+/// `lossy`, no reset is excused.
 ///
 /// # Errors
 ///
@@ -25,10 +26,10 @@ pub struct Verdict {
 /// # Cancel safety
 ///
 /// Cancel safe.
-pub async fn check(folder: &Path) -> Result<Option<Verdict>> {
+pub async fn check(folder: &Path, lossy: bool) -> Result<Option<Verdict>> {
     let Ok(checker) = binary("HUBBUB_CHECK", "hubbub-check") else { return Ok(None) };
     let mut command = Command::new(checker);
-    command.arg(folder).kill_on_drop(true);
+    command.args((!lossy).then_some("--no-resets")).arg(folder).kill_on_drop(true);
     let run = timeout(Duration::from_secs(300), command.output()).await;
     let output = run.context("the checker runs for five minutes")??;
     let both = [output.stdout, output.stderr].concat();

@@ -18,7 +18,8 @@ pub fn mint(secret: &str, user: &str) -> Result<String> {
     #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970")]
     let now = (now_ms() / 1000.0) as i64;
     let header = encode(json!({"alg": "HS256", "typ": "JWT"}).to_string());
-    let claims = json!({"sub": user, "sid": format!("{user}-login"), "iat": now, "exp": now + 7200});
+    let claims =
+        json!({"sub": user, "sid": format!("{user}-login"), "iat": now, "exp": now + 7200});
     let signed = format!("{header}.{}", encode(claims.to_string()));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
     mac.update(signed.as_bytes());

@@ -92,7 +92,8 @@ fn run(asked: &Asked) -> Result<bool> {
     let mut chosen = Vec::new();
     for name in &asked.names {
         let matches = |one: &&Scenario| {
-            one.name == name || one.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'))
+            one.name == name
+                || one.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'))
         };
         let found: Vec<&Scenario> = SCENARIOS.iter().filter(matches).collect();
         if found.is_empty() {
@@ -103,7 +104,8 @@ fn run(asked: &Asked) -> Result<bool> {
     if chosen.is_empty() {
         bail!("{USAGE}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut passed = true;
     for one in chosen {
         passed &= runtime.block_on(interruptible(one, asked))?;

@@ -22,7 +22,7 @@ pub enum Value {
     /// Nothing.
     Nil,
     /// Several answers.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// An error.
     Error(String),
 }

@@ -19,7 +19,8 @@ const FILLERS: usize = 16;
 fn channels(shared: &Shared, user: usize) -> impl Iterator<Item = usize> {
     let channels = shared.shape.channels();
     // Spread, and different for a user in each round.
-    (0..CHANNELS_EACH.min(channels)).map(move |round| (user + round * (channels / 3).max(1)) % channels)
+    (0..CHANNELS_EACH.min(channels))
+        .map(move |round| (user + round * (channels / 3).max(1)) % channels)
 }
 
 /// Puts every user into their channels. `round` makes the ids unique.

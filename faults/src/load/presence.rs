@@ -32,7 +32,11 @@ pub(super) async fn poll(shared: &Arc<Shared>) -> Result<()> {
 }
 
 /// The statuses that a node knows.
-async fn ask(http: &mut Http, target: &Target, shared: &Shared) -> Option<BTreeMap<String, String>> {
+async fn ask(
+    http: &mut Http,
+    target: &Target,
+    shared: &Shared,
+) -> Option<BTreeMap<String, String>> {
     let users: Vec<String> = (0..shared.shape.users()).map(|user| format!("u{user}")).collect();
     let mut found = BTreeMap::new();
     for some in users.chunks(500) {

@@ -55,12 +55,14 @@ pub(super) async fn publish(api: &mut Api, writer: &Writer, pid: &str, to: &Valu
     }));
     let outcome = api.call("/api/v1/publish", &body).await;
     let stats = &api.shared.stats;
-    let note = |phase: &str| json!({"op": "pub", "ph": phase, "pid": pid, "realm": "default", "to": to});
+    let note =
+        |phase: &str| json!({"op": "pub", "ph": phase, "pid": pid, "realm": "default", "to": to});
     match outcome {
         Outcome::Ok(answer) => {
             let mut record = note("ok");
             if let Some(fields) = record.as_object_mut() {
-                fields.insert("pos".to_owned(), answer.get("position").cloned().unwrap_or_default());
+                fields
+                    .insert("pos".to_owned(), answer.get("position").cloned().unwrap_or_default());
             }
             writer.write(record);
             Stats::count(&stats.published);

@@ -85,10 +85,11 @@ impl Cluster {
         let first = self.servers.first().context("a server")?;
         let slot = first.command(&["CLUSTER", "KEYSLOT", key]).await?.text();
         for (index, server) in self.servers.iter().enumerate() {
-            if server.command(&["GET", key]).await.map_or_else(
-                |error| !error.to_string().contains("MOVED"),
-                |_| true,
-            ) {
+            if server
+                .command(&["GET", key])
+                .await
+                .map_or_else(|error| !error.to_string().contains("MOVED"), |_| true)
+            {
                 return Ok((slot, index));
             }
         }

@@ -61,20 +61,41 @@ pub(super) async fn all_cut(run: &mut Run) -> Result<()> {
     run.settle().await
 }
 
+pub(super) async fn embedded_slow_reader(run: &mut Run) -> Result<()> {
+    replay_all(run);
+    run.start_nodes(1).await?;
+    stall_some(run).await
+}
+
 pub(super) async fn slow_reader(run: &mut Run) -> Result<()> {
+    replay_all(run);
     run.standalone(plain()).await?;
     run.start_nodes(3).await?;
+    stall_some(run).await
+}
+
+/// What half a minute brings is more than a resume replays by default. And pings shall
+/// not find out first who does not read.
+fn replay_all(run: &mut Run) {
+    run.set("limits.ping_interval", "25s");
+    run.set("limits.resume_replay_events", "100000");
+    run.set("limits.resume_replay_bytes", "256MiB");
+}
+
+/// One client of ten reads nothing for half a minute.
+async fn stall_some(run: &mut Run) -> Result<()> {
     let mut shape = run.shape();
     let stalling = shape.clients.div_ceil(10);
     shape.stalling = (stalling, Duration::from_secs(30));
     // Enough to fill the kernel's buffers and then the outbox.
-    shape.padding = 4000;
+    shape.padding = 8000;
     shape.rate = shape.rate.max(150.0);
     run.inject("slow_reader");
     run.start_load(shape, false).await?;
     let wanted = f64::from(u32::try_from(stalling)?);
     let mut shed = 0.0;
-    // Twenty seconds after the stall began, all of them must be gone.
+    // The kernel's buffers are full after some seconds; twenty seconds after the client
+    // stopped reading, all of them must be gone.
     for _ in 0..40 {
         run.pass(0.5).await;
         shed = slow_consumers(run).await;

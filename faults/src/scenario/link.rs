@@ -6,13 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::plain;
-use crate::{
-    http::Http,
-    load::Stats,
-    node::API_KEY,
-    proxy::Proxy,
-    run::Run,
-};
+use crate::{http::Http, load::Stats, node::API_KEY, proxy::Proxy, run::Run};
 
 /// A node notices that it can't ask Redis in this time.
 const NOTICED: Duration = Duration::from_secs(3);

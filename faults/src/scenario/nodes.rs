@@ -82,7 +82,10 @@ pub(super) async fn drain(run: &mut Run) -> Result<()> {
     let busiest = busiest_second(&opened);
     run.fact("reconnects_1s", busiest);
     let allowed = (run.params.clients / 50).max(4);
-    run.expect(busiest <= allowed, format_args!("{busiest} reconnects in a second, at most {allowed}"));
+    run.expect(
+        busiest <= allowed,
+        format_args!("{busiest} reconnects in a second, at most {allowed}"),
+    );
     run.restart_node(0).await?;
     run.pass(3.0).await;
     run.settle().await

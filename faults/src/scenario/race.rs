@@ -97,7 +97,8 @@ fn judge(left: &Seen, right: &Seen, next: u64, missed: bool) -> Result<&'static 
     let (winner, loser) = if holds(left) { (left, right) } else { (right, left) };
     let published = winner.events.values().filter(|event| event.starts_with('r')).count();
     let wanted = if missed { 4 } else { 1 };
-    if !winner.events.keys().copied().eq((next..).take(winner.events.len())) || published != wanted {
+    if !winner.events.keys().copied().eq((next..).take(winner.events.len())) || published != wanted
+    {
         return Err(format!("the winner has a gap: {}", told()));
     }
     if loser.events.values().any(|event| event.ends_with("-late")) {

@@ -169,7 +169,8 @@ pub(super) async fn config_refused(run: &mut Run) -> Result<()> {
 }
 
 fn valkey_options() -> Result<Options> {
-    let binary = system::valkey().context("no valkey-server: run scripts/setup, or set VALKEY_SERVER")?;
+    let binary =
+        system::valkey().context("no valkey-server: run scripts/setup, or set VALKEY_SERVER")?;
     Ok(Options { binary, ..plain() })
 }
 

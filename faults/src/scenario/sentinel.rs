@@ -112,12 +112,18 @@ pub(super) async fn lagging(run: &mut Run, profile: &str) -> Result<()> {
     run.settle().await?;
     if profile == "ha" {
         // Those on their way when the link stalled may count, no more.
-        run.expect(unreplicated <= 24, format_args!("{unreplicated} acknowledged without a replica"));
+        run.expect(
+            unreplicated <= 24,
+            format_args!("{unreplicated} acknowledged without a replica"),
+        );
     } else {
         let resets = Stats::of(&run.stats()?.resets);
         run.expect(unreplicated > 0, "nothing was lost: nothing was tested");
         let all = u64::try_from(run.params.clients)?;
-        run.expect(resets >= all, format_args!("{resets} resets of {all}, though events were lost"));
+        run.expect(
+            resets >= all,
+            format_args!("{resets} resets of {all}, though events were lost"),
+        );
     }
     Ok(())
 }
