@@ -85,3 +85,18 @@ async fn a_slot_moves_with_its_keys() {
     let moved = cluster.servers[to].command(&["LLEN", "49{default}"]).await.unwrap();
     assert_eq!(moved.text(), "1");
 }
+
+/// Goal: Valkey can stand in for Redis; where it is not installed, that is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn valkey_runs_scripts() {
+    let Some(binary) = hubbub_faults::system::valkey() else {
+        eprintln!("skipped: no valkey-server, run scripts/setup");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { binary, ..Options::default() };
+    let server = Server::start(folder.path(), "valkey", options).await.unwrap();
+    let script = "return redis.call('INCR', KEYS[1])";
+    assert_eq!(server.command(&["EVAL", script, "1", "a"]).await.unwrap().text(), "1");
+    assert_eq!(server.info("replication", "role").await.unwrap(), "master");
+}

@@ -55,6 +55,8 @@ pub(super) async fn two_kills(run: &mut Run) -> Result<()> {
 
 pub(super) async fn drain(run: &mut Run) -> Result<()> {
     run.set("shutdown.drain", "30s");
+    // A client that reads nothing answers no ping either.
+    run.set("limits.ping_interval", "25s");
     run.standalone(plain()).await?;
     run.start_nodes(3).await?;
     let mut shape = run.shape();

@@ -132,9 +132,6 @@ pub(super) async fn zombie(run: &mut Run, profile: &str) -> Result<()> {
     stage(run, profile).await?;
     run.pass(5.0).await;
     let old = servers(run)?.primary().await?;
-    if profile == "ha" {
-        run.pass(0.5).await;
-    }
     run.inject("failover");
     server(run, old)?.signal(Signal::STOP)?;
     let began = tokio::time::Instant::now();
@@ -151,10 +148,12 @@ pub(super) async fn planned(run: &mut Run) -> Result<()> {
     run.pass(5.0).await;
     let old = servers(run)?.primary().await?;
     run.inject("failover");
-    pause_writes(run, old, 1500).await?;
+    // Paused until it is a replica, the old primary acknowledges nothing more.
+    pause_writes(run, old, 20_000).await?;
     run.pass(0.3).await;
     servers(run)?.order_failover().await?;
     followed(run, old).await?;
+    server(run, old)?.command(&["CLIENT", "UNPAUSE"]).await?;
     run.heal("failover");
     run.pass(6.0).await;
     run.settle().await

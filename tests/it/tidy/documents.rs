@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{
     assert_none,
-    source::{code_only, files, read, root, rust_files},
+    source::{File, code_only, files, read, root, rust_files},
 };
 
 /// What stands between backticks in `text`.
