@@ -85,6 +85,20 @@ async fn delete_session(run: &mut Run) -> Result<()> {
     Ok(())
 }
 
+/// The log of a node without Redis ends with the node.
+pub(super) async fn embedded_restart(run: &mut Run) -> Result<()> {
+    run.start_nodes(1).await?;
+    let shape = run.shape();
+    run.start_load(shape, false).await?;
+    run.pass(4.0).await;
+    let before = resets(run)?;
+    run.kill_node(0).await?;
+    run.pass(1.0).await;
+    run.restart_node(0).await?;
+    expect_resets(run, &before, "restart").await?;
+    after_loss(run, "restart").await
+}
+
 pub(super) async fn flushall(run: &mut Run) -> Result<()> {
     stage(run, plain()).await?;
     run.pass(5.0).await;

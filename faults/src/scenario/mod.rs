@@ -63,6 +63,7 @@ const exact: bool = false;
 pub const SCENARIOS: &[Scenario] = scenarios! {
     "embedded_client_cuts" exact 100 100.0 15 clients::embedded_cuts, "one node without Redis: sockets reset in mid-frame";
     "embedded_slow_reader" exact 40 150.0 45 clients::embedded_slow_reader, "one node without Redis: clients that stop reading";
+    "embedded_restart" lossy 60 100.0 20 data::embedded_restart, "one node without Redis, SIGKILLed: its log is gone, everyone is reset";
     "node_kill" exact 600 300.0 80 nodes::node_kill, "F01: one of three nodes SIGKILLed every 8 s";
     "two_kills" exact 300 150.0 36 nodes::two_kills, "F02: two of three nodes SIGKILLed within a second";
     "drain" exact 600 100.0 40 nodes::drain, "F03: SIGTERM, one client of a hundred does not read";
