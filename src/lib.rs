@@ -17,6 +17,7 @@ pub mod dialect;
 pub mod limits;
 pub mod ws;
 
+pub mod redis_client;
 pub mod store;
 
 pub mod log;

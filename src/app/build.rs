@@ -7,7 +7,12 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::watch;
 
 use super::{
-    AppError, Banner, Stopped, banner::demo_session, reload::Reloads, stop, watchdog::Watchdog,
+    AppError, Banner, Stopped,
+    backends::{self, Backends},
+    banner::demo_session,
+    reload::Reloads,
+    stop,
+    watchdog::Watchdog,
 };
 use crate::{
     auth::{ApiKeys, Verifier},
@@ -18,17 +23,13 @@ use crate::{
         Rest, RestParts, Shared,
     },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
-    log::{AnyLog, MemoryLimits, MemoryLog},
+    log::AnyLog,
     metrics::Metrics,
     node::{Node, NodeLimits, Parts},
-    presence::{AnyPresence, MemoryPresence, Rules},
+    presence::AnyPresence,
     session::{Context, Doorkeeper, Handle, Hosted},
-    store,
     ws::Tls,
 };
-
-/// Sessions that ended and can still be resumed, over all realms.
-const ENDED_SESSIONS_MAX: usize = 500_000;
 
 /// A built node: bound, not yet stopped.
 #[derive(Debug)]
@@ -105,7 +106,8 @@ impl App {
         let readiness = Readiness::blocked("starting");
         let (limits, limits_now) = watch::channel(Arc::new(config.limits.clone()));
 
-        let (log, presence) = backends(&config, &metrics, &clock, &mut tasks)?;
+        let Backends { log, presence, facts: _facts, incarnation } =
+            Box::pin(backends::open(&config, &metrics, &clock, &mut tasks)).await?;
         let parts = parts(&config, (&log, presence), &metrics, &clock);
         let node = Node::start(parts, &mut tasks);
         let context = Context::new(
@@ -128,7 +130,7 @@ impl App {
         let (cookie, door) = (door.cookie(), door.with_calls(rest));
         let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
         let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
-        let internal = || app.internal(&reloads, &tokens, clock.now_us());
+        let internal = || app.internal(&reloads, &tokens, incarnation);
         let internal = has_internal.then(internal).transpose()?;
         let public_address = public.address();
         let shared = app.public(door, &reloads, &sessions);
@@ -275,27 +277,6 @@ async fn bind(address: SocketAddr) -> Result<Listener, AppError> {
     Listener::bind(address).await.map_err(|source| AppError::Bind { address, source })
 }
 
-/// Log and presence, with what an earlier process saved.
-fn backends(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    clock: &Clock,
-    tasks: &mut Tasks,
-) -> Result<(AnyLog, AnyPresence), AppError> {
-    let mut log = MemoryLog::new(memory_limits(config), clock.clone());
-    let rules = Rules::new(&config.status);
-    let mut presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
-    if let Some(folder) = &config.data_dir {
-        let (mut file, saved) = store::open(folder)?;
-        let commit = Box::new(move |changes: &[store::Change]| file.commit(changes));
-        let (keeper, journal) = store::Keeper::new(commit, Arc::clone(metrics));
-        presence = presence.saving(&saved, journal.clone());
-        log = log.saving(saved, journal);
-        tasks.spawn("store", |stop| keeper.run(stop));
-    }
-    Ok((AnyLog::Memory(Arc::new(log)), AnyPresence::Memory(Arc::new(presence))))
-}
-
 fn parts(
     config: &Config,
     (log, presence): (&AnyLog, AnyPresence),
@@ -320,19 +301,5 @@ pub(super) fn node_limits(config: &Config) -> NodeLimits {
         ring_bytes: config.log.retention_bytes,
         replay_events: config.limits.resume_replay_events,
         replay_bytes: config.limits.resume_replay_bytes,
-    }
-}
-
-/// What bounds the embedded log.
-pub(super) fn memory_limits(config: &Config) -> MemoryLimits {
-    let limits = &config.limits;
-    MemoryLimits {
-        retention_events: config.log.retention_events,
-        retention_bytes: config.log.retention_bytes,
-        idempotency_window: limits.idempotency_window,
-        idempotency_ids: limits.idempotency_ids,
-        memberships_per_user: limits.memberships_per_user,
-        session_ttl: limits.session_ttl,
-        ended_sessions: ENDED_SESSIONS_MAX,
     }
 }

@@ -125,7 +125,8 @@ impl Draft {
     }
 }
 
-fn server_urls(list: &Secret) -> Vec<Secret> {
+/// The URLs of a list.
+pub(super) fn server_urls(list: &Secret) -> Vec<Secret> {
     list.reveal().split(',').map(str::trim).filter(|url| !url.is_empty()).map(Secret::new).collect()
 }
 
@@ -154,6 +155,9 @@ fn default_config(dev: bool) -> Config {
             urls: Vec::new(),
             mode: RedisMode::Standalone,
             sentinel_master: None,
+            username: None,
+            password: None,
+            tls_ca: None,
             prefix: "hb".to_owned(),
         },
         data_dir: None,

@@ -134,7 +134,8 @@ impl Walk {
             | Body::Members { .. }
             | Body::Seeds { .. }
             | Body::Watch { .. }
-            | Body::Disconnect { .. } => None,
+            | Body::Disconnect { .. }
+            | Body::Unknown => None,
         })
     }
 }

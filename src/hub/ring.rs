@@ -117,7 +117,8 @@ fn weight(record: &Record) -> usize {
         | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
-        | Body::Disconnect { .. } => 0,
+        | Body::Disconnect { .. }
+        | Body::Unknown => 0,
     };
     data + RECORD_OVERHEAD_BYTES
 }

@@ -100,6 +100,7 @@ impl Shard {
                 self.watch(realm, *connection, add, remove);
             }
             Body::Revocation(revocation) => self.revoke(realm, revocation),
+            Body::Unknown => {}
             Body::Disconnect { target, code, reason } => {
                 for key in self.targets(realm, target) {
                     self.dismiss(key, |link| link.close(*code, reason));

@@ -15,14 +15,25 @@
 mod any;
 #[cfg(test)]
 mod contract;
+pub mod course;
+mod digest;
+mod facts;
+mod frame;
+mod kept;
 mod memory;
+mod redis;
+mod tail;
+mod wire;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
-
 pub use any::AnyLog;
+use bytes::Bytes;
+pub use facts::{ClusterNode, NodeFacts, ThisNode};
 pub use memory::{MemoryLimits, MemoryLog};
+pub(crate) use redis::PRELUDE;
+pub use redis::{RedisDriver, RedisLimits, RedisLog};
+pub use tail::{Inbound, Loss, Question, Tail};
 
 use crate::model::{
     Body, ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, Scope,
@@ -196,6 +207,86 @@ pub trait RealmLog: Send + Sync {
     ///
     /// Safe: a tail whose receiver is dropped is forgotten.
     fn attach(&self, realm: &RealmId) -> impl Future<Output = Result<Tail, LogError>> + Send;
+
+    /// Lengthens the lives of sessions whose sockets are on this node.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked: the records live on for a while.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: renewing again is harmless.
+    fn renew(
+        &self,
+        realm: &RealmId,
+        connections: Vec<ConnectionId>,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Which of these sessions this node still holds: nobody claimed them with a
+    /// higher fencing number, and they did not end. One answer each, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn holds(
+        &self,
+        realm: &RealmId,
+        claims: Vec<(ConnectionId, u64)>,
+    ) -> impl Future<Output = Result<Vec<bool>, LogError>> + Send;
+
+    /// Asks every other node of the cluster, and returns the answers that came within
+    /// a second, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when nobody can be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: answers that come later are thrown away.
+    fn ask(
+        &self,
+        realm: &RealmId,
+        question: Bytes,
+    ) -> impl Future<Output = Result<Vec<Bytes>, LogError>> + Send;
+
+    /// Answers a [`Question`] that came through a tail.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the asker can't be reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the question unanswered.
+    fn answer(
+        &self,
+        realm: &RealmId,
+        question: &Question,
+        answer: Bytes,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// The live nodes that share this log, this one included, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn nodes(&self) -> impl Future<Output = Result<Vec<ClusterNode>, LogError>> + Send;
+
+    /// How long the backend has not answered: since the last answer that it gave to
+    /// anything, when it has been asked since. `None` while all is answered, and for a
+    /// backend that can't be away. Asking this costs nothing and asks nobody: a backend
+    /// that can be away looks after itself, at least each second for each tail.
+    fn silent_for(&self) -> Option<Duration>;
 }
 
 /// A record that wants to enter the log.
@@ -283,6 +374,8 @@ pub enum Claim {
     Unknown,
     /// It belongs to another user, or to another login session.
     Forbidden,
+    /// The log may have lost records since the session was last known to be intact.
+    Stale,
 }
 
 /// How far a connection has come.
@@ -298,22 +391,4 @@ pub struct Checkpoint {
     pub fencing: u64,
     /// True when the socket is gone and the lifetime of the record begins.
     pub ended: bool,
-}
-
-/// One node's view on the end of a log.
-#[derive(Debug)]
-pub struct Tail {
-    /// Records after this place will arrive.
-    pub position: Position,
-    /// Where they arrive, in order.
-    pub inbound: mpsc::Receiver<Inbound>,
-}
-
-/// What a tail hears.
-#[derive(Debug)]
-pub enum Inbound {
-    /// The next record.
-    Record(Arc<Record>),
-    /// Something may be missing: read the range after the last known offset.
-    Gap,
 }

@@ -29,12 +29,35 @@ pub(super) const CATCHUP: Labels = one("cause", &["gap", "probe", "reconnect"]);
 pub(super) const STATUS: Labels = one("status", &["online", "away", "dnd", "offline", "ooo"]);
 pub(super) const PUBLISH_RESULT: Labels = one("result", &PUBLISH_RESULTS);
 pub(super) const LISTENER: Labels = one("listener", &["public", "internal"]);
+pub(super) const REDIS_COMMAND: Labels = one("command", &REDIS_COMMANDS);
+pub(super) const REDIS_ROLE: Labels = one("role", &REDIS_ROLES);
 pub(super) const PUBLISHED: Labels = Labels::Product(&[
     ("kind", Values::Closed(&["durable", "ephemeral", "control"])),
     ("result", Values::Closed(&PUBLISH_RESULTS)),
 ]);
 pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
+
+/// Scripts and commands that Redis is asked for.
+pub const REDIS_COMMANDS: [&str; 15] = [
+    "publish",
+    "open",
+    "claim",
+    "session",
+    "checkpoint",
+    "memberships",
+    "members",
+    "range",
+    "beat",
+    "report",
+    "nodes",
+    "question",
+    "presence",
+    "status",
+    "other",
+];
+/// What connections to Redis are for.
+pub const REDIS_ROLES: [&str; 4] = ["pool", "publish", "subscribe", "other"];
 
 const DIALECT_VALUES: Values = Values::Closed(&DIALECTS);
 const PUBLISH_RESULTS: [&str; 6] =

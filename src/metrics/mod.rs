@@ -28,7 +28,7 @@ use family::Metric;
 
 pub use document::document;
 pub use family::{Family, Labels, Values};
-pub use labels::{CLASSES, DIALECTS, REASONS, ROUTES, TIMED_CLASSES};
+pub use labels::{CLASSES, DIALECTS, REASONS, REDIS_COMMANDS, REDIS_ROLES, ROUTES, TIMED_CLASSES};
 pub use mattermost::MattermostMetrics;
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge, local::LocalHistogram};
 pub use recorder::{Class, DeliveryRecorder, DialectIndex};
@@ -131,6 +131,8 @@ metrics! {
     tail_lag_seconds: Gauge, Labels::None, &[];
     /// Times that the tail had to read records from the log.
     tail_catchups_total: Family<IntCounter, 1>, labels::CATCHUP, &[];
+    /// Messages on a realm's channel that nobody of this cluster can have written.
+    frames_refused_total: IntCounter, Labels::None, &[];
     /// Records that the rings of this node hold.
     ring_events: IntGauge, Labels::None, &[];
     /// Bytes that the rings of this node hold.
@@ -143,6 +145,14 @@ metrics! {
     store_waiting_entries: IntGauge, Labels::None, &[];
     /// How long the disk took for changes that were saved together.
     store_commit_seconds: Histogram, Labels::None, FAST;
+    /// How long Redis took to answer a script or command, by its name.
+    redis_command_seconds: Family<Histogram, 1>, labels::REDIS_COMMAND, FAST;
+    /// Times that a connection to Redis was lost and made anew.
+    redis_reconnects_total: Family<IntCounter, 1>, labels::REDIS_ROLE, &[];
+    /// 1 when every connection of the role is open, and there is one.
+    redis_up: Family<IntGauge, 1>, labels::REDIS_ROLE, &[];
+    /// Messages that a subscription had no room for; each costs a catch-up from the log.
+    redis_overflows_total: IntCounter, Labels::None, &[];
     /// Users by what they show.
     users: Family<IntGauge, 1>, labels::STATUS, &[];
     /// What was refused, and why.

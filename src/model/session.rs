@@ -61,4 +61,6 @@ pub struct SessionRecord {
     pub cursor: u64,
     /// Grows with each claim; a holder with a lower number is stale.
     pub fencing: u64,
+    /// The node that holds it, or held it last; empty where there is only one.
+    pub owner: Arc<str>,
 }

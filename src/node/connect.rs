@@ -153,6 +153,10 @@ impl Node {
         let (record, snapshot) = match self.log.claim(identity, resume.connection).await? {
             Claim::Granted { record, snapshot } => (record, snapshot),
             Claim::Unknown => return Ok(self.reset(ResetCause::Unknown)),
+            Claim::Stale => {
+                self.log.forget(&identity.realm, resume.connection).await?;
+                return Ok(self.reset(ResetCause::Generation));
+            }
             Claim::Forbidden => {
                 self.metrics.resumes_total.with_label_values(&["forbidden"]).inc();
                 self.metrics.resets_total.with_label_values(&["forbidden"]).inc();
@@ -165,8 +169,6 @@ impl Node {
         }
         let cause = if record.scope != arrival.scope {
             ResetCause::Unknown
-        } else if record.base.generation != snapshot.position.generation {
-            ResetCause::Generation
         } else {
             let start = Start::Resume {
                 next: resume.next,

@@ -1,8 +1,7 @@
 //! The tails: they carry each realm's records from the log to ring, rooms and hubs.
 //!
 //! Invariants:
-//! - records leave a tail in the order of the log, each once: an offset that is not
-//!   the next one, or a wrong tag, is a gap and is read again from the log;
+//! - records leave a tail in the order of the log, each once, as the log hands them over;
 //! - a tail that can't go on ends, and with it the node: a deaf node looks healthy;
 //! - a tail waits for a full hub, never for a socket.
 
@@ -18,7 +17,7 @@ use super::{Node, RealmEntry};
 use crate::{
     hub::Parcel,
     log::{Inbound, LogError, RealmLog as _, Tail},
-    model::{RealmId, Record, Tag},
+    model::{RealmId, Record},
 };
 
 /// Records that a tail takes at once.
@@ -76,13 +75,9 @@ impl Tails {
         if let Some(entry) = self.node.realms.read().get(id) {
             return Ok(entry.clone());
         }
-        let Tail { position, inbound } = self.node.log.attach(id).await?;
+        let Tail { position, inbound, .. } = self.node.log.attach(id).await?;
         let entry = self.node.adopt(id, position.offset);
-        let runner = Runner {
-            node: Arc::clone(&self.node),
-            entry: entry.clone(),
-            last: (position.offset, position.tag),
-        };
+        let runner = Runner { node: Arc::clone(&self.node), entry: entry.clone() };
         tails.spawn(runner.run(inbound, stop.clone()));
         tracing::info!(realm = %id, "realm started");
         Ok(entry)
@@ -93,12 +88,10 @@ impl Tails {
 struct Runner {
     node: Arc<Node>,
     entry: RealmEntry,
-    /// Offset and tag of the last record that was carried.
-    last: (u64, Tag),
 }
 
 impl Runner {
-    async fn run(mut self, mut inbound: mpsc::Receiver<Inbound>, stop: CancellationToken) {
+    async fn run(self, mut inbound: mpsc::Receiver<Inbound>, stop: CancellationToken) {
         let mut step = Vec::with_capacity(STEP_RECORDS);
         loop {
             // Cancel safe: records are taken only in the poll that returns them. On stop,
@@ -114,65 +107,25 @@ impl Runner {
             if count == 0 {
                 return;
             }
-            let Some(records) = self.in_order(&mut step).await else { return };
+            let Some(records) = Self::records(&mut step) else { return };
             self.carry(records).await;
         }
     }
 
-    /// The next records without a gap; `None` when the log has lost them.
-    async fn in_order(&mut self, step: &mut Vec<Inbound>) -> Option<Vec<Arc<Record>>> {
+    /// The records of a step; `None` when the log has lost some.
+    fn records(step: &mut Vec<Inbound>) -> Option<Vec<Arc<Record>>> {
         let mut records = Vec::with_capacity(step.len());
         for inbound in step.drain(..) {
             match inbound {
-                Inbound::Record(record) => match self.place(&record) {
-                    Place::Next => {
-                        self.last = (record.position.offset, record.position.tag);
-                        records.push(record);
-                    }
-                    Place::Old => {}
-                    Place::Ahead => self.catch_up(&mut records).await?,
-                },
-                Inbound::Gap => self.catch_up(&mut records).await?,
+                Inbound::Record(record) => records.push(record),
+                Inbound::Taken { .. } | Inbound::Recheck | Inbound::Question(_) => {}
+                Inbound::Lost(loss) => {
+                    tracing::error!(?loss, "the log has lost records");
+                    return None;
+                }
             }
         }
         Some(records)
-    }
-
-    fn place(&self, record: &Record) -> Place {
-        let (offset, tag) = self.last;
-        if record.position.offset <= offset {
-            Place::Old
-        } else if record.position.offset == offset + 1 && record.previous_tag == tag {
-            Place::Next
-        } else {
-            Place::Ahead
-        }
-    }
-
-    /// Reads from the log what did not arrive.
-    async fn catch_up(&mut self, records: &mut Vec<Arc<Record>>) -> Option<()> {
-        self.node.metrics.tail_catchups_total.with_label_values(&["gap"]).inc();
-        loop {
-            let range = self.node.log.range(&self.entry.realm.id, self.last.0, STEP_RECORDS).await;
-            let range = match range {
-                Ok(range) => range,
-                Err(LogError { retry_after }) => {
-                    tokio::time::sleep(retry_after).await;
-                    continue;
-                }
-            };
-            if range.is_empty() {
-                return Some(());
-            }
-            for record in range {
-                if self.place(&record) != Place::Next {
-                    tracing::error!(offset = record.position.offset, "the log has lost records");
-                    return None;
-                }
-                self.last = (record.position.offset, record.position.tag);
-                records.push(record);
-            }
-        }
     }
 
     /// Into the ring first, so that a resume finds whatever a hub has applied.
@@ -200,12 +153,4 @@ impl Runner {
         }
         self.entry.progress.carried(newest.position.offset, node.clock.now_us());
     }
-}
-
-/// Where a record is in relation to the last one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Next,
-    Old,
-    Ahead,
 }

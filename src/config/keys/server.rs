@@ -111,7 +111,23 @@ pub(super) static ROWS: &[Key] = &[
     fixed(
         "redis.sentinel_master",
         MaybeText(|d| &mut d.config.redis.sentinel_master, rules::line),
-        "Name of the primary at the sentinels.",
+        "Name of the primary at the sentinels; required with `sentinel`.",
+    ),
+    fixed(
+        "redis.username",
+        MaybeText(|d| &mut d.config.redis.username, rules::line),
+        "ACL user that logs in with `redis.password`. Empty: the default user.",
+    ),
+    fixed(
+        "redis.password",
+        Secret(|d| &mut d.config.redis.password),
+        "Password of the servers. With `sentinel`, a password in `redis.url` is the sentinels' \
+         and, where this is empty, the servers', too.",
+    ),
+    fixed(
+        "redis.tls_ca",
+        Path(|d| &mut d.config.redis.tls_ca),
+        "PEM file with the certificates that `rediss://` trusts. Empty: those of the system.",
     ),
     fixed(
         "redis.prefix",

@@ -3,7 +3,7 @@
 //!
 //! Not here: the parts that obey these values.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::Secret;
 
@@ -16,6 +16,12 @@ pub struct Redis {
     pub mode: RedisMode,
     /// Name of the primary at the sentinels.
     pub sentinel_master: Option<String>,
+    /// Who logs in at the servers, unless their URL says it.
+    pub username: Option<String>,
+    /// The password of that user.
+    pub password: Option<Secret>,
+    /// The certificates that `rediss://` trusts instead of the system's.
+    pub tls_ca: Option<PathBuf>,
     /// First part of every key name.
     pub prefix: String,
 }

@@ -32,7 +32,8 @@ pub(super) static ENCODING: Encoding = Encoding {
             | Body::Seeds { .. }
             | Body::Watch { .. }
             | Body::Revocation(_)
-            | Body::Disconnect { .. } => "null".to_owned(),
+            | Body::Disconnect { .. }
+            | Body::Unknown => "null".to_owned(),
         };
         Rendering { payload: format!(r#"{{"data":{data}"#).into(), binary: false }
     },
@@ -287,7 +288,8 @@ impl Stage {
                 | Body::Seeds { .. }
                 | Body::Watch { .. }
                 | Body::Revocation(_)
-                | Body::Disconnect { .. } => {}
+                | Body::Disconnect { .. }
+                | Body::Unknown => {}
             }
         }
         sent

@@ -8,7 +8,6 @@
 //!   enter the tails in order and an append waits instead of losing one;
 //! - the lock of a realm is a leaf and is never held across an await.
 
-mod kept;
 mod people;
 mod realm;
 mod recent_ids;
@@ -17,8 +16,13 @@ mod saving;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
@@ -28,11 +32,12 @@ use self::{
     saving::{changes, is_saved},
 };
 use super::{
-    AppendError, Appended, Checkpoint, Claim, Draft, Inbound, LogError, Opening, RealmLog,
-    Snapshot, Tail,
+    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, Inbound, LogError, Opening,
+    Question, RealmLog, Snapshot, Tail, ThisNode,
 };
 use crate::{
     clock::Clock,
+    lifecycle::Gate,
     model::{
         ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
         Topic, UserId,
@@ -89,6 +94,8 @@ pub struct MemoryLog {
     journal: Option<Journal>,
     /// What was saved of realms that nobody has asked for yet.
     saved: Mutex<Saved>,
+    /// The node that it is a part of, and when it began, in microseconds since 1970.
+    this: Option<(ThisNode, u64)>,
 }
 
 /// One realm: its state, and the tails that hear of it.
@@ -108,7 +115,15 @@ impl MemoryLog {
             realms: RwLock::default(),
             journal: None,
             saved: Mutex::default(),
+            this: None,
         }
+    }
+
+    /// The same, as a part of the node that is to be listed.
+    #[must_use]
+    pub fn of_node(self, this: ThisNode) -> Self {
+        let began_at_us = self.clock.now_us();
+        Self { this: Some((this, began_at_us)), ..self }
     }
 
     /// The same, with the people that `saved` knows; changes of them are acknowledged
@@ -318,7 +333,49 @@ impl RealmLog for MemoryLog {
 
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
         let (sender, inbound) = mpsc::channel(TAIL_QUEUE);
-        let position = self.realm(realm).state.lock().attach(sender);
-        Ok(Tail { position, inbound })
+        let (position, backlog) = self.realm(realm).state.lock().attach(sender);
+        Ok(Tail { position, backlog, inbound, gate: Gate::always() })
+    }
+
+    async fn renew(&self, _: &RealmId, _: Vec<ConnectionId>) -> Result<(), LogError> {
+        // A session lives here as long as a socket holds it.
+        Ok(())
+    }
+
+    async fn holds(
+        &self,
+        realm: &RealmId,
+        claims: Vec<(ConnectionId, u64)>,
+    ) -> Result<Vec<bool>, LogError> {
+        let realm = self.realm(realm);
+        let state = realm.state.lock();
+        Ok(claims
+            .into_iter()
+            .map(|(connection, fencing)| state.holds(connection, fencing))
+            .collect())
+    }
+
+    async fn ask(&self, _: &RealmId, _: Bytes) -> Result<Vec<Bytes>, LogError> {
+        // There is no other node.
+        Ok(Vec::new())
+    }
+
+    async fn answer(&self, _: &RealmId, _: &Question, _: Bytes) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<ClusterNode>, LogError> {
+        let alone = self.this.iter().map(|(this, began_at_us)| ClusterNode {
+            id: Arc::clone(&this.id),
+            incarnation: *began_at_us,
+            lease_expires_at_ms: self.clock.now_ms().saturating_add(super::kept::millis(this.lease)),
+            connections: this.facts.connections.load(Ordering::Relaxed),
+            is_draining: this.facts.is_draining.load(Ordering::Relaxed),
+        });
+        Ok(alone.collect())
+    }
+
+    fn silent_for(&self) -> Option<Duration> {
+        None
     }
 }

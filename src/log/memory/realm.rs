@@ -14,11 +14,14 @@ use indexmap::IndexSet;
 use tokio::sync::mpsc;
 
 use super::{
-    super::{AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot},
+    super::{
+        AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot,
+        digest::Digest,
+        kept::{millis, weight, without_body},
+    },
     MemoryLimits,
-    kept::{millis, weight, without_body},
     people::People,
-    recent_ids::{Digest, RecentIds, Remembered},
+    recent_ids::{RecentIds, Remembered},
 };
 use crate::{
     clock::{random_bytes, random_tag},
@@ -103,10 +106,10 @@ impl RealmState {
         self.tails_version
     }
 
-    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> Position {
+    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> (Position, Vec<Arc<Record>>) {
         self.tails.push(tail);
         self.tails_version += 1;
-        self.end.clone()
+        (self.end.clone(), self.records.iter().cloned().collect())
     }
 
     pub(super) fn forget_closed_tails(&mut self) {
@@ -198,7 +201,7 @@ impl RealmState {
     fn apply(&mut self, body: &Body, offset: u64) {
         let oldest = self.oldest_offset();
         match body {
-            Body::Event(_) | Body::Disconnect { .. } => {}
+            Body::Event(_) | Body::Disconnect { .. } | Body::Unknown => {}
             Body::Members { topic, add, remove } => {
                 for user in add {
                     self.people.join(user, topic, offset, oldest);
@@ -261,6 +264,7 @@ impl RealmState {
             seq: 1,
             cursor: self.end.offset,
             fencing: 1,
+            owner: Arc::from(""),
         };
         let session = Box::new(Session { record, watches: None, ends_at_ms: 0 });
         self.sessions.insert(opening.connection, session);
@@ -327,6 +331,11 @@ impl RealmState {
         }
         let watches = session.watches.as_deref().cloned().unwrap_or_default();
         Some((session.record.clone(), watches))
+    }
+
+    /// True when nobody has claimed the session with a higher number.
+    pub(super) fn holds(&self, connection: ConnectionId, fencing: u64) -> bool {
+        self.sessions.get(&connection).is_some_and(|session| session.record.fencing == fencing)
     }
 
     pub(super) fn forget(&mut self, connection: ConnectionId) {

@@ -60,7 +60,7 @@ fn names_are_taken_out_of_tables() {
 }
 
 /// The packages of the workspace, the product first.
-const PACKAGES: &[&str] = &["Cargo.toml", "faults/Cargo.toml"];
+const PACKAGES: &[&str] = &["Cargo.toml", "check/Cargo.toml", "faults/Cargo.toml"];
 
 /// The folder of a package.
 fn folder(cargo: &str) -> &str {

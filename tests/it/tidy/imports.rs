@@ -25,8 +25,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dialect", &["model"]),
     ("ws", &["model", "config"]),
     ("store", &["model", "lifecycle", "metrics"]),
-    ("log", &["model", "clock", "config", "metrics", "lifecycle", "store"]),
-    ("presence", &["model", "clock", "config", "metrics", "store"]),
+    ("redis_client", &["clock", "config", "metrics", "lifecycle"]),
+    ("log", &["model", "clock", "config", "metrics", "lifecycle", "store", "redis_client"]),
+    ("presence", &["model", "clock", "config", "metrics", "store", "redis_client"]),
     ("hub", &["model", "clock", "lifecycle", "metrics", "ws"]),
     (
         "node",

@@ -202,7 +202,7 @@ fn size(record: &Record) -> usize {
             (add.len() + remove.len()) * 64 + REST
         }
         Body::Seeds { topics, .. } => topics.len() * 80 + REST,
-        Body::Revocation(_) | Body::Disconnect { .. } => REST,
+        Body::Revocation(_) | Body::Disconnect { .. } | Body::Unknown => REST,
     }
 }
 
@@ -230,6 +230,7 @@ fn shown(record: &Record) -> LogRecord {
             };
             LogBody::Revocation { scope, id, before: revocation.at_ms }
         }
+        Body::Unknown => LogBody::Unknown,
         Body::Disconnect { target, code, reason } => LogBody::Disconnect {
             target: topic_name(target),
             code: *code,

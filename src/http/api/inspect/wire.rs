@@ -154,6 +154,8 @@ pub(in crate::http) enum LogBody {
         /// For this reason.
         reason: String,
     },
+    /// Something that this version can't read.
+    Unknown,
 }
 
 /// An event in the log.

@@ -1,0 +1,12 @@
+-- Renews a node's lease and tells where the log is. Own arguments: lifetime of the lease
+-- in ms ('0' gives it up), how long a lease that ended is remembered, in ms.
+--
+-- Answers {'OK', gid, offset, tag, state, floor, oldest offset, had lapsed}.
+local m = check()
+local now = now_ms()
+local leases = base .. 'n'
+local until_ms = call('ZSCORE', leases, me)
+local has_lapsed = until_ms and tonumber(until_ms) < now
+call('ZADD', leases, int(now + tonumber(ARGV[OWN])), me)
+call('ZREMRANGEBYSCORE', leases, '-inf', '(' .. int(now - tonumber(ARGV[OWN + 1])))
+return { 'OK', m.gid, int(m.o), m.t, m.st, int(m.fl), int(oldest(m)), has_lapsed and '1' or '0' }

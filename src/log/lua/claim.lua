@@ -1,0 +1,57 @@
+-- Takes a session over. Own arguments: connection, user, login session, lifetime in ms.
+--
+-- Answers {'OK', session, snapshot}, {'UNKNOWN'}, {'FORBIDDEN'}, {'STALE'} when records
+-- that the session was sent may be lost, or {'FENCED', gid} while nobody knows yet.
+local m = check()
+local cid, user, sid, ttl = ARGV[OWN], ARGV[OWN + 1], ARGV[OWN + 2], ARGV[OWN + 3]
+local s = read_session(cid)
+if not s then return { 'UNKNOWN' } end
+if s.user ~= user or s.sid ~= sid then return { 'FORBIDDEN' } end
+if m.st == 'fenced' then return fenced(m) end
+
+-- 'intact', 'stale' or 'pending': what is known of the generations since the session was
+-- last proved.
+local function proof()
+    if s.gid == m.gid then return 'intact' end
+    local of = counter(s.gid)
+    if not of or of < m.fl then return 'stale' end
+    local is_known, is_pending = false, false
+    for gid in string.gmatch(m.gl, '[^,]+') do
+        if is_known then
+            local report = call('HGET', base .. 'w:' .. gid, s.n or '')
+            local verdict = report and string.sub(report, 1, 1)
+            if verdict == 'd' then return 'stale' end
+            if verdict == '' then
+                if gid ~= m.gid or now_ms() >= m.dl then return 'stale' end
+                is_pending = true
+            end
+        end
+        is_known = is_known or gid == s.gid
+    end
+    if not is_known then return 'stale' end
+    -- The place where it began, as long as that is kept.
+    if s.b ~= '0' and tonumber(s.b) >= oldest(m) then
+        local entry = call('XRANGE', base .. 'l', s.b .. '-0', s.b .. '-0')[1]
+        local tag
+        for index = 1, entry and #entry[2] or 0, 2 do
+            if entry[2][index] == 't' then tag = entry[2][index + 1] end
+        end
+        if tag ~= s.bt then return 'stale' end
+    end
+    return is_pending and 'pending' or 'intact'
+end
+
+local proved = proof()
+if proved == 'stale' then return { 'STALE' } end
+if proved == 'pending' then return fenced(m) end
+
+local seq, cursor = place(cid, s)
+if s.n then call('HDEL', base .. 'c:' .. s.n, cid) end
+s.q, s.c, s.n, s.gid = seq, cursor, me, m.gid
+s.ep = int((tonumber(s.ep) or 0) + 1)
+local key = base .. 's:' .. cid
+call('HSET', key, 'q', s.q, 'c', s.c, 'n', s.n, 'gid', s.gid, 'ep', s.ep)
+call('PEXPIRE', key, ttl)
+call('PEXPIRE', base .. 'sw:' .. cid, ttl)
+call(publish, base .. 't', 'T ' .. cid .. ' ' .. s.ep .. ' ' .. me .. '\n')
+return { 'OK', describe(cid, s), snapshot(m, user, sid, cid) }

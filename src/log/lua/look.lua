@@ -1,0 +1,6 @@
+-- Reads a session without claiming it. Own argument: connection.
+--
+-- Answers {'OK', session, rows of watches} or {'UNKNOWN'}.
+local s = read_session(ARGV[OWN])
+if not s then return { 'UNKNOWN' } end
+return { 'OK', describe(ARGV[OWN], s), call('HGETALL', base .. 'sw:' .. ARGV[OWN]) }

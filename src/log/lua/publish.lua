@@ -1,0 +1,84 @@
+-- Appends a batch of records. Own arguments: lifetime of ids in ms, memberships allowed
+-- per user, control records allowed while fenced ('1'), then seven for each record:
+-- id ('' for none), digest, tag, kind, address, header, body.
+--
+-- Answers {'OK', gid, …} with, for each record: its offset; 'D <offset> <gid> <tag>'
+-- when its id stands for that one; 'C' when the id stands for another body; 'L' when a
+-- user would be in too many topics.
+local m = check()
+local window, memberships_max = ARGV[OWN], tonumber(ARGV[OWN + 1])
+if m.st == 'fenced' and ARGV[OWN + 2] ~= '1' then return fenced(m) end
+
+local function is_full(topic, header)
+    for _, user in ipairs(header.add) do
+        local row = call('HGET', user_key(user), topic)
+        if not is_open(row) and open_count(m, user) >= memberships_max then return true end
+    end
+    return false
+end
+
+-- What a control record changes beside the log.
+local function apply(kind, address, header, offset)
+    if kind == 'm' then
+        for _, user in ipairs(header.add) do join(m, user, address, offset) end
+        for _, user in ipairs(header.rm) do leave(m, user, address, offset) end
+    elseif kind == 'w' then
+        local key = base .. 'sw:' .. string.sub(address, 3)
+        for _, user in ipairs(header.add) do
+            local row = call('HGET', key, user)
+            if not is_open(row) then
+                local now = int(offset) .. ':0'
+                call('HSET', key, user, row and forget_before(row, oldest(m)) .. ',' .. now or now)
+            end
+        end
+        for _, user in ipairs(header.rm) do
+            local row = call('HGET', key, user)
+            if is_open(row) then call('HSET', key, user, string.sub(row, 1, -2) .. int(offset)) end
+        end
+        call('PEXPIRE', key, header.ttl)
+    elseif kind == 'r' then
+        if header.scope == 's' then
+            call('ZADD', base .. 'rs', int(header.before), header.id)
+            call('ZREMRANGEBYRANK', base .. 'rs', 0, -1000001)
+        else
+            local field = header.scope == '*' and '*' or 'u:' .. header.id
+            local known = tonumber(call('HGET', base .. 'r', field) or '0')
+            call('HSET', base .. 'r', field, int(math.max(known, header.before)))
+        end
+    end
+end
+
+local answers = { 'OK', m.gid }
+local records = {}
+local offset = m.o
+for index = OWN + 3, #ARGV, 7 do
+    local id, digest, tag, kind = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
+    local address, text, body = ARGV[index + 4], ARGV[index + 5], ARGV[index + 6]
+    local key = base .. 'i:' .. id
+    local known = id ~= '' and call('GET', key)
+    local header = (kind == 'm' or kind == 'w' or kind == 'r') and cjson.decode(text)
+    local answer
+    if known then
+        local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
+        if what == digest then
+            -- Written anew, not only touched: a replica then confirms the first record, too.
+            call('SET', key, known, 'PX', window)
+            answer = 'D ' .. at .. ' ' .. gid .. ' ' .. of
+        else
+            answer = 'C'
+        end
+    elseif kind == 'm' and is_full(address, header) then
+        answer = 'L'
+    else
+        offset = offset + 1
+        records[#records + 1] = { tag, kind, address, text, body }
+        if header then apply(kind, address, header, offset) end
+        if id ~= '' then
+            call('SET', key, int(offset) .. ':' .. m.gid .. ':' .. tag .. ':' .. digest, 'PX', window)
+        end
+        answer = int(offset)
+    end
+    answers[#answers + 1] = answer
+end
+append(m, records)
+return answers
