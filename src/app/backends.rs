@@ -15,7 +15,7 @@ use crate::{
     lifecycle::Tasks,
     log::{AnyLog, MemoryLimits, MemoryLog, NodeFacts, RedisLimits, RedisLog, ThisNode},
     metrics::Metrics,
-    presence::{AnyPresence, MemoryPresence, Rules},
+    presence::{AnyPresence, MemoryPresence, RedisPresence, RedisSettings, Rules, memory::Bounds},
     redis_client::{RedisClient, StartError},
     store,
 };
@@ -55,13 +55,23 @@ pub(super) async fn open(
     let client = RedisClient::new(&config.redis, metrics)?;
     reach(&client, config.log.profile == LogProfile::Ha).await?;
     let limits = redis_limits(config);
-    let opened = RedisLog::open(client, limits, node, clock.clone(), Arc::clone(metrics)).await;
+    let opened = RedisLog::open(client.clone(), limits, node, clock.clone(), Arc::clone(metrics)).await;
     let (log, driver) = opened?;
     tasks.spawn("log", |stop| driver.run(stop));
-    let rules = Rules::new(&config.status);
-    let presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
-    let presence = AnyPresence::Memory(Arc::new(presence));
-    Ok(Backends { log: AnyLog::Redis(log), presence, facts })
+    let settings = RedisSettings {
+        me: Arc::clone(log.me()),
+        rules: Rules::new(&config.status),
+        lease: config.cluster.lease,
+        profile: config.log.profile,
+        retention_events: config.log.retention_events,
+        retention_bytes: config.log.retention_bytes,
+        is_sharded: config.redis.mode == RedisMode::Cluster,
+        bounds: Bounds::default(),
+    };
+    let (presence, writer) =
+        RedisPresence::new(client, settings, clock.clone(), Arc::clone(metrics));
+    tasks.spawn("presence", |stop| writer.run(stop));
+    Ok(Backends { log: AnyLog::Redis(log), presence: AnyPresence::Redis(presence), facts })
 }
 
 /// Log and presence in memory, with what an earlier process saved.

@@ -31,7 +31,6 @@ pub use any::AnyLog;
 use bytes::Bytes;
 pub use facts::{ClusterNode, NodeFacts, ThisNode};
 pub use memory::{MemoryLimits, MemoryLog};
-pub(crate) use redis::PRELUDE;
 pub use redis::{RedisDriver, RedisLimits, RedisLog};
 pub use tail::{Inbound, Loss, Question, Tail};
 

@@ -38,7 +38,6 @@ use tokio::{
 
 pub use context::RedisLimits;
 pub use driver::RedisDriver;
-pub(crate) use scripts::PRELUDE;
 
 use self::{
     context::{Context, HOLD, RETRY_AFTER},

@@ -7,9 +7,8 @@ use std::sync::LazyLock;
 
 use crate::redis_client::Script;
 
-/// In front of every script: the generation of the log, and appending to it. Scripts of
-/// other parts that write records begin with it, too.
-pub(crate) const PRELUDE: &str = include_str!("../lua/prelude.lua");
+/// In front of every script: the generation of the log, and appending to it.
+const PRELUDE: &str = include_str!("../lua/prelude.lua");
 const PEOPLE: &str = include_str!("../lua/people.lua");
 const SNAPSHOT: &str = include_str!("../lua/snapshot.lua");
 const SESSION: &str = include_str!("../lua/session.lua");
