@@ -218,3 +218,50 @@ fn with_certificates(
     let client = client.map_err(|error| unusable(error.to_string()))?;
     Ok(client.get_connection_info().clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn settings(urls: &[&str]) -> Result<Settings, RedisError> {
+        let mut config = Config::for_tests().redis;
+        config.urls = urls.iter().map(|url| Secret::new(url)).collect();
+        Settings::new(&config)
+    }
+
+    /// Goal: what the configuration lets pass can be used, and is not shown.
+    #[test]
+    fn urls_that_the_configuration_accepts_are_understood() {
+        let one = settings(&["rediss://u:p%40%25@10.0.0.1/3"]).unwrap();
+        assert!(one.is_encrypted && one.has_password);
+        assert!(!format!("{one:?}").contains("p@"), "{one:?}");
+        let login = one.connection(&one.seeds[0], Peer::Server);
+        let login = login.redis_settings();
+        assert_eq!((login.username(), login.password(), login.db()), (Some("u"), Some("p@%"), 3));
+
+        let two = settings(&["redis://[::1]:7000", "redis://:x@b_1-c.example:1"]).unwrap();
+        let seeds: Vec<String> = two.seeds.iter().map(ToString::to_string).collect();
+        assert_eq!(seeds, ["[::1]:7000", "b_1-c.example:1"]);
+        assert!(two.seeds[0].is_loopback() && !two.seeds[1].is_loopback());
+        assert_eq!(Address::parse("[::1]:7000").as_ref(), Some(&two.seeds[0]));
+        assert_eq!(Address::parse("::1:7000").as_ref(), Some(&two.seeds[0]), "as MOVED has it");
+        assert_eq!(Address::parse("host"), None);
+    }
+
+    #[test]
+    fn other_urls_are_refused_without_being_shown() {
+        for urls in [
+            &[][..],
+            &["redis://a", "rediss://b"],
+            &["redis://a/1", "redis://b/2"],
+            &["rediss://:secret@a#insecure"],
+            &["redis://:secret@a:99999"],
+            &["unix:///secret"],
+        ] {
+            let error = settings(urls).unwrap_err();
+            assert!(matches!(error, RedisError::Settings { key: "url", .. }), "{error:?}");
+            assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+        }
+    }
+}

@@ -329,3 +329,63 @@ impl Listener {
         self.ends.try_send(cause).ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis_client::testing;
+
+    fn ear(capacity: usize) -> (Listener, Inbox, mpsc::Receiver<GapCause>) {
+        let (queue, inbox) = mpsc::channel(capacity);
+        let (ends, ended) = mpsc::channel(1);
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let inbox = Inbox { queue: inbox, waiting_bytes: Arc::clone(&waiting_bytes) };
+        let listener = Listener {
+            channel: "t".to_owned(),
+            queue,
+            waiting_bytes,
+            overflows: testing::metrics().redis_overflows_total.clone(),
+            heard: AtomicU64::new(0),
+            is_deaf: AtomicBool::new(false),
+            ends,
+        };
+        (listener, inbox, ended)
+    }
+
+    fn message(bytes: usize) -> PushInfo {
+        let data = vec![Value::BulkString(b"t".to_vec()), Value::BulkString(vec![7; bytes])];
+        PushInfo { kind: PushKind::SMessage, data }
+    }
+
+    /// Goal: K07: what comes all at once is bounded in bytes, too, and what was taken
+    /// makes room.
+    #[test]
+    fn k07_bytes_are_bounded_and_room_comes_back() {
+        let (listener, mut inbox, mut ended) = ear(100);
+        for _ in 0..3 {
+            listener.hear(message(BYTES_MAX / 2));
+            listener.hear(message(BYTES_MAX / 2));
+            assert!(ended.try_recv().is_err());
+            for _ in 0..2 {
+                assert!(matches!(inbox.try_recv(), Some(Pushed::Message(_))));
+            }
+        }
+        listener.hear(message(BYTES_MAX));
+        listener.hear(message(1));
+        assert_eq!(ended.try_recv(), Ok(GapCause::Overflow));
+        assert_eq!(listener.overflows.get(), 1);
+        listener.hear(message(0));
+        assert!(matches!(inbox.try_recv(), Some(Pushed::Message(_))));
+        assert_eq!(inbox.try_recv(), None, "nothing follows what was lost");
+        assert_eq!(inbox.waiting_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_listener_that_left_is_no_overflow() {
+        let (listener, inbox, mut ended) = ear(1);
+        drop(inbox);
+        listener.hear(message(1));
+        assert!(ended.try_recv().is_ok());
+        assert_eq!(listener.overflows.get(), 0);
+    }
+}
