@@ -87,10 +87,9 @@ impl From<AppError> for Failure {
             AppError::Redis(_) | AppError::Log(RedisError::Settings { .. }) => {
                 Self::Usage(format!("{:#}", anyhow::Error::new(error)))
             }
-            AppError::Log(_)
-            | AppError::Store(_)
-            | AppError::Bind { .. }
-            | AppError::System(_) => Self::Run(error.into()),
+            AppError::Log(_) | AppError::Store(_) | AppError::Bind { .. } | AppError::System(_) => {
+                Self::Run(error.into())
+            }
         }
     }
 }

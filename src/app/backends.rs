@@ -55,7 +55,8 @@ pub(super) async fn open(
     let client = RedisClient::new(&config.redis, metrics)?;
     reach(&client, config.log.profile == LogProfile::Ha).await?;
     let limits = redis_limits(config);
-    let opened = RedisLog::open(client.clone(), limits, node, clock.clone(), Arc::clone(metrics)).await;
+    let opened =
+        RedisLog::open(client.clone(), limits, node, clock.clone(), Arc::clone(metrics)).await;
     let (log, driver) = opened?;
     tasks.spawn("log", |stop| driver.run(stop));
     let settings = RedisSettings {

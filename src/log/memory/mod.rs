@@ -368,7 +368,10 @@ impl RealmLog for MemoryLog {
         let alone = self.this.iter().map(|(this, began_at_us)| ClusterNode {
             id: Arc::clone(&this.id),
             incarnation: *began_at_us,
-            lease_expires_at_ms: self.clock.now_ms().saturating_add(super::kept::millis(this.lease)),
+            lease_expires_at_ms: self
+                .clock
+                .now_ms()
+                .saturating_add(super::kept::millis(this.lease)),
             connections: this.facts.connections.load(Ordering::Relaxed),
             is_draining: this.facts.is_draining.load(Ordering::Relaxed),
         });

@@ -6,7 +6,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use super::{
     super::LogError,
     reply::{Reply, unexpected},
@@ -18,6 +17,7 @@ use crate::{
     model::RealmId,
     redis_client::{RedisClient, RedisError, Script},
 };
+use bytes::Bytes;
 
 /// When to try again what can't be done now.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);

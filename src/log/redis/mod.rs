@@ -54,8 +54,8 @@ use crate::{
     clock::{Clock, random_tag},
     metrics::Metrics,
     model::{
-        ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations,
-        SessionRecord, Topic, UserId,
+        ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
+        Topic, UserId,
     },
     redis_client::{RedisClient, RedisError},
 };
@@ -160,8 +160,7 @@ impl RealmLog for RedisLog {
         drafts: Vec<Draft>,
     ) -> Vec<Result<Appended, AppendError>> {
         let count = drafts.len();
-        let refused =
-            || vec![Err(AppendError::Unavailable { retry_after: RETRY_AFTER }); count];
+        let refused = || vec![Err(AppendError::Unavailable { retry_after: RETRY_AFTER }); count];
         if count == 0 {
             return Vec::new();
         }
@@ -247,11 +246,7 @@ impl RealmLog for RedisLog {
         started
     }
 
-    async fn renew(
-        &self,
-        realm: &RealmId,
-        connections: Vec<ConnectionId>,
-    ) -> Result<(), LogError> {
+    async fn renew(&self, realm: &RealmId, connections: Vec<ConnectionId>) -> Result<(), LogError> {
         sessions::renew(&self.context, realm, connections).await
     }
 

@@ -12,9 +12,7 @@ use super::{
 };
 use crate::{
     log::{frame, wire},
-    model::{
-        Id, Identity, Interval, Memberships, Position, RealmId, Revocations, Topic, UserId,
-    },
+    model::{Id, Identity, Interval, Memberships, Position, RealmId, Revocations, Topic, UserId},
 };
 
 /// The answer of `snapshot.lua`.

@@ -135,7 +135,8 @@ impl Publisher {
         parcels: &[&Parcel],
         deadline: Instant,
     ) -> Vec<Result<Appended, AppendError>> {
-        let failed = || vec![Err(AppendError::Unavailable { retry_after: RETRY_AFTER }); parcels.len()];
+        let failed =
+            || vec![Err(AppendError::Unavailable { retry_after: RETRY_AFTER }); parcels.len()];
         let all_have_ids = parcels.iter().all(|parcel| parcel.id.is_some());
         let is_away = |since: Instant| since.elapsed() >= HOLD;
         loop {

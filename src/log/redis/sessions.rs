@@ -89,7 +89,8 @@ pub(super) async fn claim(
         Some("OK") => {
             let snapshot = reply.part(2).and_then(|part| people::snapshot(&part));
             let snapshot = snapshot.ok_or_else(|| nonsense("a snapshot"))?;
-            let record = reply.part(1).and_then(|part| read(context, &identity.realm, connection, &part));
+            let record =
+                reply.part(1).and_then(|part| read(context, &identity.realm, connection, &part));
             match record {
                 Some(record) => {
                     Ok(Claim::Granted { record: Box::new(record), snapshot: Box::new(snapshot) })
@@ -237,13 +238,15 @@ fn sign(
     (offset, tag): (u64, u64),
 ) -> String {
     let Signed { realm, connection, user } = signed;
-    let bytes = mac(context, &format!("{realm}\n{connection}\n{user}\n{login}\n{scope}\n{offset}\n{tag}"));
+    let bytes =
+        mac(context, &format!("{realm}\n{connection}\n{user}\n{login}\n{scope}\n{offset}\n{tag}"));
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn mac(context: &Context, text: &str) -> Vec<u8> {
     // A key of 32 bytes is never refused: HMAC takes any length.
-    let Ok(mut mac) = <Hmac<Sha256> as hmac::Mac>::new_from_slice(&context.limits.session_key) else {
+    let Ok(mut mac) = <Hmac<Sha256> as hmac::Mac>::new_from_slice(&context.limits.session_key)
+    else {
         return Vec::new();
     };
     mac.update(text.as_bytes());
@@ -262,7 +265,8 @@ fn read(
     let (user, login) = (part.text(9)?, part.text(10)?);
     let signed = Signed { realm, connection, user };
     let expected = sign(context, &signed, login, scope_text, (offset, tag.0));
-    let is_ours: bool = subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), part.text(8)?.as_bytes()).into();
+    let is_ours: bool =
+        subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), part.text(8)?.as_bytes()).into();
     if !is_ours {
         return None;
     }

@@ -94,8 +94,7 @@ impl Beginning {
     pub(super) async fn begin(self) -> Result<(Tail, Running), LogError> {
         let Self { context, lease, realm, faith } = self;
         let began_at = Instant::now();
-        let (subscription, mut inbox) =
-            context.client.subscribe(&context.key(&realm, "t"), INBOX);
+        let (subscription, mut inbox) = context.client.subscribe(&context.key(&realm, "t"), INBOX);
         let kick = subscription.kick();
         let mut helpers = JoinSet::new();
         helpers.spawn(subscription.run(CancellationToken::new()));
@@ -107,7 +106,9 @@ impl Beginning {
         let end = link.unfenced().await?;
         let backlog = link.backlog(&end).await?;
         let position = match backlog.last() {
-            Some(last) => Position { offset: last.position.offset, tag: last.position.tag, ..end.position },
+            Some(last) => {
+                Position { offset: last.position.offset, tag: last.position.tag, ..end.position }
+            }
             None => end.position,
         };
         faith.follow(&position.generation);

@@ -36,12 +36,7 @@ fn limits(limits: &MemoryLimits) -> RedisLimits {
 
 /// A node's log on `server`, with tails of two realms that somebody hears.
 #[expect(clippy::disallowed_methods, reason = "what runs here ends with the test's runtime")]
-async fn node(
-    client: RedisClient,
-    name: &str,
-    limits: RedisLimits,
-    clock: Clock,
-) -> Arc<RedisLog> {
+async fn node(client: RedisClient, name: &str, limits: RedisLimits, clock: Clock) -> Arc<RedisLog> {
     let node = ThisNode {
         id: Arc::from(name),
         lease: limits.lease,

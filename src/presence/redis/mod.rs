@@ -40,9 +40,7 @@ use self::{
     queue::{Choosing, Pending, Written},
     realm::Realm,
 };
-use super::{
-    Changed, Ending, Explanation, Presence, PresenceError, Transition, UserPresence,
-};
+use super::{Changed, Ending, Explanation, Presence, PresenceError, Transition, UserPresence};
 use crate::{
     clock::Clock,
     metrics::Metrics,
@@ -117,7 +115,8 @@ impl RedisPresence {
             return realm;
         }
         let new = Arc::new(Realm::new(id.clone(), self.context.key(id)));
-        let realm = Arc::clone(self.realms.lock().entry(id.clone()).or_insert_with(|| Arc::clone(&new)));
+        let realm =
+            Arc::clone(self.realms.lock().entry(id.clone()).or_insert_with(|| Arc::clone(&new)));
         if Arc::ptr_eq(&realm, &new) {
             self.newcomers.add(new);
         }

@@ -202,7 +202,8 @@ async fn gather(
         let answer = context.run(&context.key(realm), &READ, own).await.map_err(failed)?;
         let mut parts = answer.iter();
         let rows = parts.next().map(wire::list).unwrap_or_default();
-        let nodes: Vec<_> = parts.as_slice().chunks_exact(2).filter_map(|of| node(context, of)).collect();
+        let nodes: Vec<_> =
+            parts.as_slice().chunks_exact(2).filter_map(|of| node(context, of)).collect();
         for (place, user) in chunk.iter().enumerate() {
             let row = rows.get(place).and_then(wire::text).map_or(Row::NONE, Row::parse);
             let mut devices = context.local(user).facts(realm, user, now_ms).devices;

@@ -102,8 +102,7 @@ fn every_dependency_is_used() {
             member => file.path.starts_with(member),
         };
         let files = rust_files();
-        let code: String =
-            files.iter().filter(is_own).map(|file| code_only(&file.text)).collect();
+        let code: String = files.iter().filter(is_own).map(|file| code_only(&file.text)).collect();
         assert_none(path, &unused(&dependencies(&read(path)), &code));
     }
 }

@@ -135,11 +135,8 @@ fn expected(user: &User, now_ms: u64, rules: Rules) -> (Status, Choice, u64, u64
 async fn the_rules_in_lua_are_those_of_merge() {
     let server = Server::start().await;
     let client = server.client();
-    let parts = [
-        include_str!("../../../log/lua/prelude.lua"),
-        include_str!("../../lua/rules.lua"),
-        DECIDE,
-    ];
+    let parts =
+        [include_str!("../../../log/lua/prelude.lua"), include_str!("../../lua/rules.lua"), DECIDE];
     let script = Script::new("other", &parts, true);
     let mut runner = TestRunner::new(Config::default());
     for now_ms in (0..40).map(|round| 1_764_000_000_123 + round * 61_007) {
@@ -154,7 +151,8 @@ async fn the_rules_in_lua_are_those_of_merge() {
         for User { overlay, devices, chosen } in &cases {
             let Overlay { choice, touched_at_ms, remembered_at_ms } = overlay;
             let mut row = String::new();
-            write!(row, "f:7:{}:{touched_at_ms}:{remembered_at_ms}:-", choice_text(*choice)).unwrap();
+            write!(row, "f:7:{}:{touched_at_ms}:{remembered_at_ms}:-", choice_text(*choice))
+                .unwrap();
             args.push(row);
             args.push(wire::encode(devices, &[], "e", (now_ms, rules)));
             let (letter, ends) = chosen.map_or(("", String::new()), wire::choice_args);
