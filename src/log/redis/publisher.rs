@@ -204,7 +204,7 @@ impl Publisher {
         }
         let answers = self.read(&reply, parcels).ok_or_else(|| unexpected("places"))?;
         // The last place stands for all: they are of one life of the log.
-        let last = answers.iter().flatten().filter(|one| !one.duplicate).next_back();
+        let last = answers.iter().flatten().rfind(|one| !one.duplicate);
         if let Some(last) = last
             && !self.faith.vouch(&last.position, deadline).await
         {

@@ -181,7 +181,7 @@ impl Running {
             let Some(input) = input else { continue };
             self.course.step(self.now_ms(), input, &mut effects);
             let mut is_over = false;
-            for effect in effects.drain(..).collect::<Vec<_>>() {
+            for effect in std::mem::take(&mut effects) {
                 is_over |= self.act(effect).await.is_err();
             }
             if is_over {
