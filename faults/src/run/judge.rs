@@ -101,6 +101,7 @@ impl Run {
             self.fact(name, value);
         }
         self.fact("closes", closes);
+        self.fact("machine_late_ms", percentile(&self.late_ms, 0.99).round());
         for (name, samples) in [("resume", &resume), ("delivery", &delivery)] {
             for (share, label) in [(0.5, "p50"), (0.99, "p99"), (1.0, "max")] {
                 self.fact(&format!("{name}_{label}_ms"), percentile(samples, share).round());

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -56,6 +56,8 @@ pub struct Run {
     /// Settings of every node.
     pub settings: Vec<(String, String)>,
     lossy: bool,
+    /// How late this program itself was woken: the machine's share of every delay.
+    late_ms: Vec<f64>,
     history: History,
     faults: Writer,
     node_history: Writer,
@@ -92,6 +94,7 @@ impl Run {
             load: None,
             settings: Vec::new(),
             lossy,
+            late_ms: Vec::new(),
             faults: history.writer("faults")?,
             node_history: history.writer("nodes")?,
             history,
@@ -238,11 +241,14 @@ impl Run {
             self.nodes.iter_mut().for_each(|node| {
                 node.sample();
             });
-            let left = until.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = until.saturating_duration_since(now);
             if left.is_zero() {
                 return;
             }
-            sleep(left.min(Duration::from_millis(500))).await;
+            let nap = left.min(Duration::from_millis(100));
+            sleep(nap).await;
+            self.late_ms.push(now.elapsed().saturating_sub(nap).as_secs_f64() * 1000.0);
         }
     }
 
@@ -320,6 +326,29 @@ impl Run {
     /// When it had ended by itself.
     pub fn signal_node(&mut self, index: usize, signal: Signal, what: &str) -> Result<()> {
         self.node(index)?.signal(signal, what)
+    }
+
+    /// Offset and tag of every acknowledged event, as publishers wrote them down.
+    ///
+    /// # Errors
+    ///
+    /// When the histories can't be read.
+    pub fn acked(&self) -> Result<Vec<(u64, String)>> {
+        let mut found = Vec::new();
+        for file in std::fs::read_dir(self.history.folder())? {
+            let file = file?;
+            if !file.file_name().to_string_lossy().starts_with("publisher-") {
+                continue;
+            }
+            for line in std::fs::read_to_string(file.path())?.lines() {
+                let record: Value = serde_json::from_str(line)?;
+                let position = record.get("pos");
+                let offset = position.and_then(|pos| pos.get("offset")).and_then(Value::as_u64);
+                let tag = position.and_then(|pos| pos.get("tag")).and_then(Value::as_str);
+                found.extend(offset.zip(tag.map(str::to_owned)));
+            }
+        }
+        Ok(found)
     }
 
     /// What became of it.

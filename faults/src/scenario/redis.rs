@@ -13,7 +13,7 @@ use crate::{
     system::{self, now_ms},
 };
 
-/// A gap after a lost subscription is filled in this time, beyond the usual delay.
+/// A gap after a lost subscription is filled in this time, beyond what events take anyway.
 const GAP_MS: f64 = 250.0;
 
 pub(super) async fn pubsub_killed(run: &mut Run) -> Result<()> {
@@ -38,12 +38,13 @@ fn expect_small_gaps(run: &mut Run, kills: &[f64]) -> Result<()> {
     let is_near = |at: f64| kills.iter().any(|kill| (kill - 100.0..kill + 1500.0).contains(&at));
     let (near, far): (Vec<_>, Vec<_>) = samples.iter().partition(|(at, _)| is_near(*at));
     let delays = |some: Vec<(f64, f64)>| some.into_iter().map(|(_, took)| took).collect::<Vec<_>>();
-    let usual = percentile(&delays(far), 0.99);
+    // The worst with the worst, so that a busy machine counts on both sides.
+    let usual = percentile(&delays(far), 1.0);
     let worst = percentile(&delays(near), 1.0);
-    run.fact("usual_p99_ms", usual.round());
+    run.fact("usual_max_ms", usual.round());
     run.fact("gap_max_ms", worst.round());
     let holds = worst <= usual + GAP_MS;
-    run.expect(holds, format_args!("a gap took {worst:.0} ms, usual are {usual:.0} ms"));
+    run.expect(holds, format_args!("a gap took {worst:.0} ms, without one at most {usual:.0} ms"));
     Ok(())
 }
 
