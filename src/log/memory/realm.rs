@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 
 use super::{
     super::{AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot},
-    MemoryLimits,
     kept::{millis, weight, without_body},
+    limits::MemoryLimits,
     people::People,
     recent_ids::{Digest, RecentIds, Remembered},
 };
