@@ -27,8 +27,7 @@ pub(super) const RESET: Labels = one(
 );
 pub(super) const CATCHUP: Labels = one("cause", &["gap", "probe", "reconnect"]);
 pub(super) const STATUS: Labels = one("status", &["online", "away", "dnd", "offline", "ooo"]);
-pub(super) const PRESENCE_WRITE: Labels =
-    one("result", &["written", "fenced", "anew", "failed"]);
+pub(super) const PRESENCE_WRITE: Labels = one("result", &["written", "fenced", "anew", "failed"]);
 pub(super) const PUBLISH_RESULT: Labels = one("result", &PUBLISH_RESULTS);
 pub(super) const LISTENER: Labels = one("listener", &["public", "internal"]);
 pub(super) const REDIS_COMMAND: Labels = one("command", &REDIS_COMMANDS);

@@ -1,7 +1,8 @@
 //! Status: asking for it, choosing it, and publishing each change once.
 //!
 //! Invariants: changes are published by one task, and only while they are current,
-//! so that the last one that anybody hears is the truth.
+//! so that the last one that anybody hears is the truth. A presence that is shared with
+//! other nodes publishes by itself and leaves nothing to do here.
 
 use std::{sync::Arc, time::Duration};
 

@@ -29,9 +29,9 @@ use std::{future::Future, sync::Arc};
 
 use crate::model::{ConnectionId, ManualStatus, RealmId, Status, StatusRecord, UserId};
 
+pub use self::redis::{RedisPresence, RedisSettings, RedisWriter};
 pub use memory::MemoryPresence;
 pub use merge::{DeviceRecord, Explanation, Rule, Rules};
-pub use self::redis::{RedisPresence, RedisSettings, RedisWriter};
 
 /// How a connection went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

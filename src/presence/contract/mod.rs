@@ -34,11 +34,8 @@ pub(super) trait Backend: Send + Sync + Sized + 'static {
     type Presence: Presence + 'static;
 
     /// Opens an empty presence of `node`, and what keeps it alive.
-    fn open(
-        node: &str,
-        rules: Rules,
-        clock: Clock,
-    ) -> impl Future<Output = (Self::Presence, Self)>;
+    fn open(node: &str, rules: Rules, clock: Clock)
+    -> impl Future<Output = (Self::Presence, Self)>;
 
     /// The changes that the backend published by itself since it was asked last, in their
     /// order.

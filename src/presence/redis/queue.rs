@@ -116,7 +116,8 @@ impl Queue {
     pub(super) fn promote(&mut self, now_ms: u64) -> Option<oneshot::Receiver<Written>> {
         let mut last = None;
         while let Some((until_ms, user)) = self.lazy.pop_front_if(|(until, _)| *until <= now_ms) {
-            let waits = self.pending.get(&user).is_some_and(|it| it.lazy_until_ms == Some(until_ms));
+            let waits =
+                self.pending.get(&user).is_some_and(|it| it.lazy_until_ms == Some(until_ms));
             if waits {
                 self.hurry(&user);
                 last = Some(user);

@@ -173,29 +173,27 @@ pub(super) fn parse_chosen(text: &str) -> Option<(usize, Choice)> {
 
 /// The text in a value.
 pub(super) fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        Value::Okay => Some("OK"),
-        _ => None,
+    if let Value::BulkString(bytes) = value {
+        std::str::from_utf8(bytes).ok()
+    } else if let Value::SimpleString(text) = value {
+        Some(text)
+    } else {
+        matches!(value, Value::Okay).then_some("OK")
     }
 }
 
 /// The number in a value.
 pub(super) fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).ok(),
-        // Scores are written as floating point numbers.
-        other => text(other)?.split('.').next()?.parse().ok(),
+    if let Value::Int(number) = value {
+        return u64::try_from(*number).ok();
     }
+    // Scores are written as floating point numbers.
+    text(value)?.split('.').next()?.parse().ok()
 }
 
 /// The parts of a list; a value that is none has none.
 pub(super) fn list(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(parts) => parts,
-        _ => &[],
-    }
+    value.as_sequence().unwrap_or_default()
 }
 
 /// The texts of a list.

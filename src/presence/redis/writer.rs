@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Users in one writing: a script holds up all others while it runs.
-const BATCH: usize = 250;
+const BATCH: usize = 100;
 
 /// How often it is looked whether Redis still holds what this node wrote.
 const LOOK: Duration = Duration::from_secs(3);
@@ -192,8 +192,8 @@ impl Writing {
         let begins = self.begins && (has_records || self.announces);
         let mut own = Own::settling(&self.context, now_ms)
             .with(&self.epoch)
-            .with(u8::from(begins))
-            .with(u8::from(has_records));
+            .with(&u8::from(begins))
+            .with(&u8::from(has_records));
         let rules = self.context.settings.rules;
         for (user, pending) in batch {
             // Who gave up was told that nothing changed.
@@ -353,7 +353,7 @@ impl Writing {
 
     async fn keep(&self, verb: &str, cursor: &str) -> Result<Vec<Value>, Refusal> {
         let own = Own::settling(&self.context, self.context.clock.now_ms());
-        let own = own.with(&self.epoch).with(verb).with(cursor);
+        let own = own.with(&self.epoch).with(&verb).with(&cursor);
         let answer = self.context.write(&self.realm.key, &KEEP, own).await?;
         self.noted(&answer);
         Ok(answer)

@@ -155,7 +155,12 @@ impl Shard {
     }
 
     /// Does up to `limit` of what is due; false when more is due.
-    pub(in crate::presence) fn sweep(&mut self, now_ms: u64, limit: usize, out: &mut Vec<Transition>) -> bool {
+    pub(in crate::presence) fn sweep(
+        &mut self,
+        now_ms: u64,
+        limit: usize,
+        out: &mut Vec<Transition>,
+    ) -> bool {
         for _ in 0..limit {
             let Some(&(due_ms, slot)) = self.due.first() else {
                 return true;
@@ -172,7 +177,12 @@ impl Shard {
         false
     }
 
-    pub(in crate::presence) fn status(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> StatusRecord {
+    pub(in crate::presence) fn status(
+        &self,
+        realm: &RealmId,
+        user: &UserId,
+        now_ms: u64,
+    ) -> StatusRecord {
         let derived = match self.entry(realm, user) {
             Some(entry) => entry.derive(now_ms, self.rules),
             None => merge::status(std::iter::empty(), Overlay::NONE, now_ms, self.rules),
@@ -180,7 +190,12 @@ impl Shard {
         derived.record(user.clone())
     }
 
-    pub(in crate::presence) fn devices(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> UserPresence {
+    pub(in crate::presence) fn devices(
+        &self,
+        realm: &RealmId,
+        user: &UserId,
+        now_ms: u64,
+    ) -> UserPresence {
         let devices = match self.entry(realm, user) {
             Some(entry) => entry.records(&self.node, now_ms, self.rules),
             None => Vec::new(),
@@ -188,7 +203,12 @@ impl Shard {
         UserPresence { record: self.status(realm, user, now_ms), devices }
     }
 
-    pub(in crate::presence) fn explain(&self, realm: &RealmId, user: &UserId, now_ms: u64) -> Explanation {
+    pub(in crate::presence) fn explain(
+        &self,
+        realm: &RealmId,
+        user: &UserId,
+        now_ms: u64,
+    ) -> Explanation {
         let (overlay, devices) = match self.entry(realm, user) {
             Some(entry) => (entry.overlay(), entry.records(&self.node, now_ms, self.rules)),
             None => (Overlay::NONE, Vec::new()),
