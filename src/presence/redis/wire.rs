@@ -112,7 +112,7 @@ pub(super) fn choice_args(chosen: Option<ManualStatus>) -> (&'static str, String
 }
 
 /// The record of a user's devices on this node; empty when there is none. Devices in
-/// `fresh` take over what other nodes know of them.
+/// `fresh` take over what other nodes know of them, unless something happened on them.
 pub(super) fn encode(
     devices: &[DeviceRecord],
     fresh: &[ConnectionId],
@@ -132,7 +132,10 @@ pub(super) fn encode(
             Some(dropped_at_ms) => {
                 let _infallible = write!(text, "{dropped_at_ms}");
             }
-            None => text.push(if fresh.contains(connection) { '+' } else { '-' }),
+            None => {
+                let is_fresh = active_at_ms == since_ms && fresh.contains(connection);
+                text.push(if is_fresh { '+' } else { '-' });
+            }
         }
     }
     text

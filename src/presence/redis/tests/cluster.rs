@@ -170,6 +170,21 @@ async fn who_moves_in_time_shows_nothing() {
     assert_eq!(cluster.told().await, told(&[("ann", Online)]));
 }
 
+/// Goal: who died as the only node of a realm is noticed by whoever is asked.
+#[tokio::test]
+async fn a_node_that_is_asked_looks_after_the_realm() {
+    let (cluster, [a, b]) = Cluster::open(["a#1", "b#1"]).await;
+    a.connect("ann", 1).await;
+    drop(a);
+    lease(&cluster.server, "a#1", -10_000).await;
+    b.sweep().await;
+    assert_eq!(b.shows("ann").await, Online);
+    cluster.pass(1);
+    b.sweep().await;
+    assert_eq!(b.shows("ann").await, Offline);
+    assert_eq!(cluster.told().await, told(&[("ann", Online), ("ann", Offline)]));
+}
+
 /// Goal: activity is written late, and still in time for those who judge it.
 #[tokio::test]
 async fn activity_is_seen_elsewhere_before_it_matters() {

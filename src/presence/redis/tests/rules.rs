@@ -198,19 +198,20 @@ async fn the_rules_in_lua_are_those_of_merge() {
 #[test]
 fn records_are_read_back() {
     let node = Arc::<str>::from("a");
-    let device = |dropped_at_ms| DeviceRecord {
+    let device = |active_at_ms, dropped_at_ms| DeviceRecord {
         node: Arc::clone(&node),
         connection: random_connection_id(),
         since_ms: 5,
-        active_at_ms: 7,
+        active_at_ms,
         dropped_at_ms,
     };
-    let devices = vec![device(None), device(Some(9)), device(None)];
+    let devices = vec![device(7, None), device(5, Some(9)), device(5, None)];
     let rules = Rules { away_after_ms: 10, offline_after_ms: 10 };
-    let fresh = [devices[2].connection];
+    let fresh = [devices[0].connection, devices[2].connection];
     let text = wire::encode(&devices, &fresh, "e", (10, rules));
     assert!(text.starts_with("2:online:5:e "), "{text}");
-    assert!(text.ends_with(":7:+"), "{text}");
+    assert!(text.contains(":7:- "), "something happened on it since: {text}");
+    assert!(text.ends_with(":5:+"), "{text}");
     assert_eq!(wire::decode(&text, &node), devices);
     assert_eq!(wire::encode(&[], &[], "e", (10, rules)), "");
     assert_eq!(wire::decode("", &node), []);
