@@ -29,9 +29,9 @@ use hubbub::{
         Attach, Attached, Command, Hub, HubHandle, Link, LinkContext, LinkLimits, OutboxLimits,
         Parcel, Reader, Realm, Ring, Start,
     },
-    lifecycle::{CancellationToken, Drained, Tasks},
+    lifecycle::{CancellationToken, Drained, Gate, Tasks},
     metrics::Metrics,
-    model::{Id, Identity, Memberships, Scope, UserId},
+    model::{Generation, Id, Identity, Memberships, Position, Scope, Tag, UserId},
     ws::frame,
 };
 use rustix::{
@@ -161,6 +161,8 @@ impl Bench {
             realm: Arc::clone(&self.realm),
             identity: Arc::new(identity),
             fencing: 1,
+            claimed_after: 0,
+            at: self.realm.began.clone(),
             reader,
             link: Arc::clone(&link),
             start: Start::Fresh,
@@ -250,7 +252,8 @@ async fn run() {
     };
     let context = Arc::new(LinkContext::new(limits, metrics));
     let id = Id::parse("default").unwrap();
-    let realm = Realm { id, ring: Ring::new(0, 100_000, 1 << 28), began_at: 0 };
+    let began = Position { generation: Generation::new("1.0"), offset: 0, tag: Tag::default() };
+    let realm = Realm::new(id, Ring::new(0, 100_000, 1 << 28), began, Gate::always());
     let mut bench = Bench {
         hub: handle,
         realm: Arc::new(realm),

@@ -21,6 +21,7 @@ use hubbub::{
         self, Cli, Command, ConfigArgs, HealthcheckArgs, LoadArgs, Secret, ServeArgs, System,
         TokenArgs,
     },
+    redis_client::{RedisError, StartError},
     telemetry,
 };
 
@@ -82,7 +83,11 @@ impl From<AppError> for Failure {
             AppError::Store(cause) if cause.needs_operator() => {
                 Self::Usage(format!("{:#}", anyhow::Error::new(cause)))
             }
-            AppError::Store(_) | AppError::Bind { .. } | AppError::System(_) => {
+            AppError::Redis(StartError::Unreachable(_)) => Self::Run(error.into()),
+            AppError::Redis(_) | AppError::Log(RedisError::Settings { .. }) => {
+                Self::Usage(format!("{:#}", anyhow::Error::new(error)))
+            }
+            AppError::Log(_) | AppError::Store(_) | AppError::Bind { .. } | AppError::System(_) => {
                 Self::Run(error.into())
             }
         }

@@ -7,7 +7,12 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::watch;
 
 use super::{
-    AppError, Banner, Stopped, banner::demo_session, reload::Reloads, stop, watchdog::Watchdog,
+    AppError, Banner, Stopped,
+    backends::{self, Backends},
+    banner::demo_session,
+    reload::Reloads,
+    stop,
+    watchdog::Watchdog,
 };
 use crate::{
     auth::{ApiKeys, Verifier},
@@ -18,17 +23,13 @@ use crate::{
         Rest, RestParts, Shared,
     },
     lifecycle::{CancellationToken, Readiness, Sessions, Tasks},
-    log::{AnyLog, MemoryLimits, MemoryLog},
+    log::{AnyLog, NodeFacts},
     metrics::Metrics,
     node::{Node, NodeLimits, Parts},
-    presence::{AnyPresence, MemoryPresence, Rules},
+    presence::AnyPresence,
     session::{Context, Doorkeeper, Handle, Hosted},
-    store,
     ws::Tls,
 };
-
-/// Sessions that ended and can still be resumed, over all realms.
-const ENDED_SESSIONS_MAX: usize = 500_000;
 
 /// A built node: bound, not yet stopped.
 #[derive(Debug)]
@@ -105,8 +106,9 @@ impl App {
         let readiness = Readiness::blocked("starting");
         let (limits, limits_now) = watch::channel(Arc::new(config.limits.clone()));
 
-        let (log, presence) = backends(&config, &metrics, &clock, &mut tasks)?;
-        let parts = parts(&config, (&log, presence), &metrics, &clock);
+        let Backends { log, presence, facts } =
+            Box::pin(backends::open(&config, &metrics, &clock, &mut tasks)).await?;
+        let parts = parts((&config, facts), (&log, presence), &metrics, &clock);
         let node = Node::start(parts, &mut tasks);
         let context = Context::new(
             Arc::clone(&node),
@@ -128,7 +130,7 @@ impl App {
         let (cookie, door) = (door.cookie(), door.with_calls(rest));
         let reloads = Reloads { verifier, api_keys, cookie, limits, doorkeeper, node, log, tls };
         let app = Base { config: &config, metrics: &metrics, readiness: &readiness };
-        let internal = || app.internal(&reloads, &tokens, clock.now_us());
+        let internal = || app.internal(&reloads, &tokens);
         let internal = has_internal.then(internal).transpose()?;
         let public_address = public.address();
         let shared = app.public(door, &reloads, &sessions);
@@ -212,8 +214,11 @@ impl Base<'_> {
     fn keepers(&self, parts: &Reloads, tasks: &mut Tasks) {
         let jwks = parts.verifier.jwks();
         tasks.spawn("jwks", |stop| async move { jwks.run(stop).await });
-        let watchdog =
-            Watchdog { node: Arc::clone(&parts.node), readiness: self.readiness.clone() };
+        let watchdog = Watchdog {
+            node: Arc::clone(&parts.node),
+            readiness: self.readiness.clone(),
+            limits: parts.limits.subscribe(),
+        };
         tasks.spawn("watchdog", |stop| watchdog.run(stop));
     }
 
@@ -234,20 +239,13 @@ impl Base<'_> {
         }
     }
 
-    fn internal(
-        &self,
-        parts: &Reloads,
-        tokens: &Tokens,
-        incarnation: u64,
-    ) -> Result<Internal, AppError> {
+    fn internal(&self, parts: &Reloads, tokens: &Tokens) -> Result<Internal, AppError> {
         let api = Api::new(ApiParts {
             node: Arc::clone(&parts.node),
             keys: parts.api_keys.clone(),
             dev: self.config.dev,
             limits: parts.limits.subscribe(),
             readiness: self.readiness.clone(),
-            incarnation,
-            lease: self.config.cluster.lease,
         });
         let address = self.config.internal.listen;
         let internal = Internal::start(InternalParts {
@@ -275,29 +273,8 @@ async fn bind(address: SocketAddr) -> Result<Listener, AppError> {
     Listener::bind(address).await.map_err(|source| AppError::Bind { address, source })
 }
 
-/// Log and presence, with what an earlier process saved.
-fn backends(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    clock: &Clock,
-    tasks: &mut Tasks,
-) -> Result<(AnyLog, AnyPresence), AppError> {
-    let mut log = MemoryLog::new(memory_limits(config), clock.clone());
-    let rules = Rules::new(&config.status);
-    let mut presence = MemoryPresence::new(&config.node.id, rules, clock.clone());
-    if let Some(folder) = &config.data_dir {
-        let (mut file, saved) = store::open(folder)?;
-        let commit = Box::new(move |changes: &[store::Change]| file.commit(changes));
-        let (keeper, journal) = store::Keeper::new(commit, Arc::clone(metrics));
-        presence = presence.saving(&saved, journal.clone());
-        log = log.saving(saved, journal);
-        tasks.spawn("store", |stop| keeper.run(stop));
-    }
-    Ok((AnyLog::Memory(Arc::new(log)), AnyPresence::Memory(Arc::new(presence))))
-}
-
 fn parts(
-    config: &Config,
+    (config, facts): (&Config, Arc<NodeFacts>),
     (log, presence): (&AnyLog, AnyPresence),
     metrics: &Arc<Metrics>,
     clock: &Clock,
@@ -308,6 +285,7 @@ fn parts(
         presence,
         hubs: (config.hubs.count, config.hubs.queue),
         limits: node_limits(config),
+        facts,
         metrics: Arc::clone(metrics),
         clock: clock.clone(),
     }
@@ -320,19 +298,6 @@ pub(super) fn node_limits(config: &Config) -> NodeLimits {
         ring_bytes: config.log.retention_bytes,
         replay_events: config.limits.resume_replay_events,
         replay_bytes: config.limits.resume_replay_bytes,
-    }
-}
-
-/// What bounds the embedded log.
-pub(super) fn memory_limits(config: &Config) -> MemoryLimits {
-    let limits = &config.limits;
-    MemoryLimits {
-        retention_events: config.log.retention_events,
-        retention_bytes: config.log.retention_bytes,
-        idempotency_window: limits.idempotency_window,
-        idempotency_ids: limits.idempotency_ids,
-        memberships_per_user: limits.memberships_per_user,
-        session_ttl: limits.session_ttl,
-        ended_sessions: ENDED_SESSIONS_MAX,
+        session_ttl: config.limits.session_ttl,
     }
 }

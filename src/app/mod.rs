@@ -8,6 +8,7 @@
 //!
 //! Not here: what the parts do.
 
+mod backends;
 mod banner;
 mod build;
 mod check;
@@ -28,7 +29,13 @@ pub use healthcheck::{HealthcheckError, healthcheck, ready_url};
 pub use reload::Reloading;
 pub use serve::serve;
 
-use crate::{auth::KeyError, config::ConfigErrors, store::StoreError, ws::TlsError};
+use crate::{
+    auth::KeyError,
+    config::ConfigErrors,
+    redis_client::{RedisError, StartError},
+    store::StoreError,
+    ws::TlsError,
+};
 
 /// How a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +67,12 @@ pub enum AppError {
     /// The configuration can't be used.
     #[error("the configuration can't be used")]
     Config(#[from] ConfigErrors),
+    /// The servers of the log can't be used. The operator's fault, or they are away.
+    #[error(transparent)]
+    Redis(#[from] StartError),
+    /// The log can't be opened.
+    #[error("can't open the log")]
+    Log(#[from] RedisError),
     /// What `data.dir` holds can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::build::{memory_limits, node_limits};
+use super::{backends::memory_limits, build::node_limits};
 use crate::{
     auth::{ApiKeys, KeyError, Verifier},
     config::{Config, Limits, LoadArgs, Loaded, System, reload},

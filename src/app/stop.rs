@@ -6,7 +6,7 @@
 //! Invariants: each phase has a deadline; `hubbub_drain_phase` shows where it is;
 //! while sockets are closed, those that knock are told to try another node.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::sleep;
 
@@ -15,6 +15,10 @@ use crate::{lifecycle::Drained, ws::CLOSE_TIMEOUT};
 
 /// How long sockets may take to say goodbye after the last was asked to.
 const GOODBYE: Duration = CLOSE_TIMEOUT.saturating_add(Duration::from_secs(2));
+
+/// How long it may take to write down where all connections are, before the first is
+/// closed.
+const WRITING: Duration = Duration::from_secs(2);
 
 /// How often is looked whether sockets are left.
 const PASS: Duration = Duration::from_millis(50);
@@ -71,6 +75,7 @@ async fn drain(app: &App) {
     let shutdown = &app.config.shutdown;
     tracing::info!(window = ?shutdown.drain, "draining");
     app.readiness.block("draining");
+    app.reloads.node.facts().is_draining.store(true, Ordering::Relaxed);
     enter(app, Phase::NotReady);
     let closing = async {
         sleep(shutdown.ready_delay).await;
@@ -84,7 +89,7 @@ async fn drain(app: &App) {
     tokio::select! {
         biased;
         () = app.tokens.end.cancelled() => {}
-        () = sleep(shutdown.ready_delay + shutdown.drain + GOODBYE) => {}
+        () = sleep(shutdown.ready_delay + WRITING + shutdown.drain + GOODBYE) => {}
         () = closing => {}
     }
 }

@@ -6,8 +6,9 @@
 
 use super::{
     Purpose,
-    draft::Draft,
+    draft::{Draft, server_urls},
     error::{ConfigError, Problem},
+    redis_urls,
     source::Source,
     tables::HMAC,
     types::{KeyMaterial, Secret},
@@ -129,11 +130,48 @@ fn durations(draft: &Draft, errors: &mut Vec<ConfigError>) {
     }
 }
 
-/// Only until the Redis backend exists: a cluster that silently is none would
-/// lose every event between nodes.
+/// Which server a node speaks to must never be a surprise: what means nothing is
+/// refused.
 fn redis(draft: &Draft, errors: &mut Vec<ConfigError>) {
-    if draft.redis_url.is_some() {
-        errors.push(ConfigError::rule("redis.url", "this build has only the embedded log"));
+    let redis = &draft.config.redis;
+    let mut refuse = |key: &str, text: &str| errors.push(ConfigError::rule(key, text));
+    let mode = draft.redis_mode.as_str();
+    if redis.sentinel_master.is_some() != (mode == "sentinel") {
+        let text = "belongs to `redis.mode = \"sentinel\"`, which needs it";
+        refuse("redis.sentinel_master", text);
+    }
+    if redis.username.is_some() && redis.password.is_none() {
+        refuse("redis.username", "needs `redis.password`");
+    }
+    let urls = draft.redis_url.as_ref().map(server_urls).unwrap_or_default();
+    if urls.is_empty() {
+        let needs = [
+            (mode != "standalone", "`redis.mode` is set"),
+            (redis.password.is_some(), "`redis.password` is set"),
+            (redis.tls_ca.is_some(), "`redis.tls_ca` is set"),
+            (draft.log_profile == "ha", "`log.profile` is `ha`"),
+        ];
+        for (_, why) in needs.iter().filter(|(is_set, _)| *is_set) {
+            refuse("redis.url", &format!("is missing: {why}"));
+        }
+        return;
+    }
+    if mode == "standalone" && urls.len() > 1 {
+        refuse("redis.url", "is a list, which needs `redis.mode` `sentinel` or `cluster`");
+    }
+    if draft.config.data_dir.is_some() {
+        refuse("data.dir", "belongs to the embedded log: with `redis.url` all data is in Redis");
+    }
+    match redis_urls::read(urls.iter().map(Secret::reveal)) {
+        Err(text) => refuse("redis.url", text),
+        Ok(common) => {
+            if mode == "cluster" && common.database != 0 {
+                refuse("redis.url", "names a database, and a cluster has only number 0");
+            }
+            if redis.tls_ca.is_some() && !common.is_encrypted {
+                refuse("redis.tls_ca", "means nothing without rediss://");
+            }
+        }
     }
 }
 
@@ -175,7 +213,11 @@ fn files(
     errors: &mut Vec<ConfigError>,
     warnings: &mut Vec<String>,
 ) {
-    let tls = [("public.tls_cert", &draft.tls_certificate), ("public.tls_key", &draft.tls_key)];
+    let tls = [
+        ("public.tls_cert", &draft.tls_certificate),
+        ("public.tls_key", &draft.tls_key),
+        ("redis.tls_ca", &draft.config.redis.tls_ca),
+    ];
     let tls = tls.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path.as_ref()?)));
     let keys = draft.config.auth.keys.iter().enumerate().filter_map(|(index, key)| {
         debug_assert!(

@@ -115,9 +115,9 @@ too: `--set public.listen=127.0.0.1:9000`. A value that a stronger place overrid
 - All errors are reported at once, each naming its key, and the exit code is 2. An unknown key is an error, and so is an
   unknown variable with `__`; a `HUBBUB_` variable without `__` (Kubernetes makes such) is warned about and ignored.
 - Durations and sizes have units: `250ms`, `30s`, `5m`, `24h`; `512B`, `64KiB`, `256MiB`. A bare number is refused.
-- `internal.api_key`, `auth.secret` and `redis.url` are secrets. Each also exists as a key that ends in `_file` and names
-  a file with the value; its last line end does not count. Secrets are not taken from flags, but for `redis.url`. A file
-  that every user of the machine can read is warned about.
+- `internal.api_key`, `auth.secret`, `redis.url` and `redis.password` are secrets. Each also exists as a key that ends in
+  `_file` and names a file with the value; its last line end does not count. Secrets are not taken from flags, but for
+  `redis.url`. A file that every user of the machine can read is warned about.
 - `hubbub config` prints the commented default file; `hubbub check-config` checks what `serve` would check.
 - SIGHUP loads everything again. Keys marked \"yes\" change at once; a change of another is logged and waits for a
   restart; an error changes nothing. Certificates are read again, too.

@@ -125,7 +125,8 @@ impl Draft {
     }
 }
 
-fn server_urls(list: &Secret) -> Vec<Secret> {
+/// The URLs of a list.
+pub(super) fn server_urls(list: &Secret) -> Vec<Secret> {
     list.reveal().split(',').map(str::trim).filter(|url| !url.is_empty()).map(Secret::new).collect()
 }
 

@@ -15,6 +15,7 @@ mod gather;
 mod keys;
 mod load;
 mod machine;
+mod redis_urls;
 mod source;
 mod tables;
 mod types;

@@ -123,7 +123,8 @@ impl Reader {
             | Body::Watch { .. }
             | Body::Event(_)
             | Body::Revocation(_)
-            | Body::Disconnect { .. } => {}
+            | Body::Disconnect { .. }
+            | Body::Unknown => {}
         }
     }
 

@@ -15,15 +15,17 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{
-    addressed::{Reader, Verdict},
+    addressed::Reader,
     connection::Connection,
-    index::{Key, Realm},
+    index::Key,
     link::Link,
     outbox::Pushed,
+    realm::Realm,
     shard::{Shard, session_ended},
     turn::Chain,
+    walk::{self, Place, ResetCause, Walk, Wanted},
 };
-use crate::model::{Body, CloseCode, Identity, Record, Revocation, Revocations, Topic};
+use crate::model::{Body, CloseCode, Identity, Position, Record, Revocation, Revocations, Topic};
 
 /// A connection that wants to be served.
 #[derive(Debug)]
@@ -36,6 +38,12 @@ pub struct Attach {
     pub identity: Arc<Identity>,
     /// The fencing number of its claim: of two sockets, the higher one stays.
     pub fencing: u64,
+    /// What had been heard of claims before this one was made ([`Claims::mark`]).
+    ///
+    /// [`Claims::mark`]: super::Claims::mark
+    pub claimed_after: u64,
+    /// The log's end at the snapshot.
+    pub at: Position,
     /// What it reads, as known at the snapshot.
     pub reader: Reader,
     /// Its socket.
@@ -82,61 +90,13 @@ pub enum Attached {
     Reset(ResetCause),
     /// Its token has ended.
     Ended,
-    /// This hub has not come so far yet: ask again.
+    /// This hub has not come so far.
     Behind,
-    /// A socket that claimed the connection later is served already.
+    /// A socket that claimed the connection later is served already, here or elsewhere.
     Superseded,
-}
-
-/// Why a connection can't go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResetCause {
-    /// The records in between are no longer kept.
-    Trimmed,
-    /// The client expects a number that was never given.
-    Ahead,
-    /// There is more to repeat than the limits allow.
-    TooMuch,
-    /// There is no such session.
-    Unknown,
-    /// The log began a new life.
-    Generation,
-}
-
-impl ResetCause {
-    /// The cause as one word, for metrics.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Trimmed => "retention",
-            Self::Ahead => "ahead",
-            Self::TooMuch => "replay_limit",
-            Self::Unknown => "unknown",
-            Self::Generation => "generation",
-        }
-    }
-}
-
-/// The outcome of reading the log between two places for one connection.
-struct Walk {
-    /// Records that are sent, oldest first, and the number of the first one.
-    sent: Vec<Arc<Record>>,
-    first_seq: u64,
-    /// Revocations on the way.
-    revoked: Vec<Arc<Record>>,
-}
-
-impl Walk {
-    fn revocations(&self) -> impl Iterator<Item = &Revocation> {
-        self.revoked.iter().filter_map(|record| match &record.body {
-            Body::Revocation(revocation) => Some(revocation),
-            Body::Event(_)
-            | Body::Members { .. }
-            | Body::Seeds { .. }
-            | Body::Watch { .. }
-            | Body::Disconnect { .. } => None,
-        })
-    }
+    /// Somebody may have claimed the connection meanwhile, or the realm begins a new
+    /// life here: claim again later.
+    Doubtful,
 }
 
 impl Shard {
@@ -172,14 +132,13 @@ impl Shard {
                 link.abandon(CloseCode::ResumedElsewhere, "another socket took over");
             });
         }
+        let (place, ring) = (Place { seq, cursor }, &attach.realm.ring);
         let walk = match attach.start {
-            Start::Fresh => forward(attach, seen, cursor, seq),
+            Start::Fresh => walk::begin(&mut attach.reader, ring, place, seen),
             Start::Resume { .. } if cursor > seen => return Attached::Behind,
             Start::Resume { next, base, .. } => {
-                backward(attach, cursor, base, seq, next).and_then(|earlier| {
-                    let later = forward(attach, seen, cursor, seq)?;
-                    join(earlier, later, next)
-                })
+                let wanted = Wanted { next, base, events_max: attach.replay_max.0 };
+                walk::go_on(&mut attach.reader, ring, place, wanted, seen)
             }
         };
         match walk {
@@ -264,6 +223,7 @@ impl Shard {
             pinged_at: 0,
             opened_at_ms: self.clock.now_ms(),
             fencing: attach.fencing,
+            listed_at: attach.at.offset,
             chain: Chain::default(),
             is_touched: false,
             behind_at: None,
@@ -290,69 +250,6 @@ impl Shard {
 
 fn ends(revocation: &Revocation, identity: &Identity) -> bool {
     Revocations::of(revocation, &identity.user, identity.session.as_ref()).ends(identity)
-}
-
-/// Reads from `cursor` to `seen`, learning memberships on the way.
-fn forward(attach: &mut Attach, seen: u64, cursor: u64, seq: u64) -> Result<Walk, ResetCause> {
-    let begins_too_early = cursor + 1 < attach.reader.known_from;
-    if begins_too_early && attach.start != Start::Fresh {
-        return Err(ResetCause::Trimmed);
-    }
-    let records = attach.realm.ring.slice(cursor + 1, seen).ok_or(ResetCause::Trimmed)?;
-    let mut walk = Walk { sent: Vec::new(), first_seq: seq, revoked: Vec::new() };
-    for record in records {
-        attach.reader.learn(&record);
-        if attach.reader.verdict(&record) == Verdict::Sent {
-            walk.sent.push(record);
-        } else if matches!(record.body, Body::Revocation(_)) {
-            walk.revoked.push(record);
-        }
-    }
-    Ok(walk)
-}
-
-/// Finds the events with numbers from `next` up to `seq`, all at or before `cursor`.
-fn backward(
-    attach: &Attach,
-    cursor: u64,
-    base: u64,
-    seq: u64,
-    next: u64,
-) -> Result<Walk, ResetCause> {
-    // The hello is number 0 and no record: the first record has number 1.
-    let wanted = usize::try_from(seq.saturating_sub(next.max(1))).unwrap_or(usize::MAX);
-    let mut walk = Walk { sent: Vec::new(), first_seq: seq, revoked: Vec::new() };
-    let mut offset = cursor;
-    while walk.sent.len() < wanted {
-        if offset <= base || walk.sent.len() > attach.replay_max.0 {
-            return Err(if offset <= base { ResetCause::Trimmed } else { ResetCause::TooMuch });
-        }
-        if offset < attach.reader.known_from {
-            return Err(ResetCause::Trimmed);
-        }
-        let record = attach.realm.ring.get(offset).ok_or(ResetCause::Trimmed)?;
-        if attach.reader.verdict(&record) == Verdict::Sent {
-            walk.sent.push(record);
-        }
-        offset -= 1;
-    }
-    walk.sent.reverse();
-    walk.first_seq = seq - u64::try_from(walk.sent.len()).unwrap_or(0);
-    Ok(walk)
-}
-
-/// Puts both halves together and drops what the client has already.
-fn join(earlier: Walk, later: Walk, next: u64) -> Result<Walk, ResetCause> {
-    let mut sent = earlier.sent;
-    sent.extend(later.sent);
-    let first = earlier.first_seq;
-    let next = next.max(1);
-    let skip = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
-    if skip > sent.len() {
-        return Err(ResetCause::Ahead);
-    }
-    sent.drain(..skip);
-    Ok(Walk { sent, first_seq: next, revoked: later.revoked })
 }
 
 /// What the records weigh in an outbox.

@@ -35,6 +35,8 @@ pub(super) struct Connection {
     pub(super) opened_at_ms: u64,
     /// The number of the claim by which this socket has the connection.
     pub(super) fencing: u64,
+    /// Its place when it was last listed for a checkpoint.
+    pub(super) listed_at: u64,
     /// What this turn has for it; `seq` and `cursor` count it already.
     pub(super) chain: Chain,
     pub(super) is_touched: bool,

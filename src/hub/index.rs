@@ -13,25 +13,14 @@ use std::collections::HashMap;
 
 use indexmap::IndexSet;
 
-use super::ring::Ring;
-use crate::model::{ConnectionId, RealmId, Scope, Topic, UserId};
+use super::realm::Realm;
+use crate::model::{ConnectionId, Scope, Topic, UserId};
 
 /// The key of a connection in its hub's table.
 pub(super) type Key = u32;
 /// Keys are not chosen by clients, so a fixed hash is safe, and smaller.
 pub(super) type Keys = IndexSet<Key, foldhash::fast::FixedState>;
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
-
-/// A realm on this node, as tail and hubs share it.
-#[derive(Debug)]
-pub struct Realm {
-    /// Its name.
-    pub id: RealmId,
-    /// Its recent records.
-    pub ring: Ring,
-    /// Offset after which the tail delivers.
-    pub began_at: u64,
-}
 
 /// One realm's listeners in one hub.
 #[derive(Debug)]
@@ -54,7 +43,7 @@ struct Person {
 impl RealmIndex {
     pub(super) fn new(shared: &Realm) -> Self {
         Self {
-            seen: shared.began_at,
+            seen: shared.began.offset,
             people: Map::default(),
             topics: Map::default(),
             connections: Map::default(),

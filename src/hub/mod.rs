@@ -14,20 +14,25 @@
 mod addressed;
 mod attach;
 mod bounds;
+mod claims;
+mod command;
 mod connection;
 mod deliveries;
+mod held;
 mod index;
 mod inspect;
 mod link;
 mod outbox;
+mod realm;
 mod ring;
 mod shard;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod turn;
+pub(crate) mod walk;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -35,15 +40,19 @@ use tokio::{
 };
 
 pub use addressed::{Reader, Rule, Verdict};
-pub use attach::{Attach, Attached, ResetCause, Start};
+pub use attach::{Attach, Attached, Start};
 pub use bounds::{LinkContext, LinkLimits};
+pub use claims::Claims;
+pub use command::{Command, ConnectionInfo, HubInfo, Parcel, PlaceOf};
 pub use deliveries::Deliveries;
-pub use index::Realm;
 pub use link::{Duty, Link, Writer};
 pub use outbox::{Outbox, OutboxLimits, Pushed};
+pub use realm::Realm;
 pub use ring::{Ring, RingFill};
+pub use walk::ResetCause;
 
 use self::{
+    held::Held,
     shard::Shard,
     timers::{DRAIN_STEP, Drain, PASS},
 };
@@ -51,7 +60,6 @@ use crate::{
     clock::Clock,
     lifecycle::CancellationToken,
     metrics::{HubMetrics, Metrics},
-    model::{ConnectionId, Record, Topic, UserId, View},
 };
 
 /// Records that one turn takes, at most. Below the bound of an outbox, so that a
@@ -60,122 +68,6 @@ const TURN_RECORDS: usize = 128;
 
 /// Commands that may wait in front of one hub.
 const COMMANDS: usize = 1_024;
-
-/// A record on its way to a hub.
-#[derive(Debug, Clone)]
-pub struct Parcel {
-    /// Key of the realm on this node.
-    pub realm_key: usize,
-    /// The realm.
-    pub realm: Arc<Realm>,
-    /// The record.
-    pub record: Arc<Record>,
-}
-
-/// What a hub is asked beside delivering records.
-#[derive(Debug)]
-pub enum Command {
-    /// Serve a connection.
-    Attach(Box<Attach>),
-    /// Forget a connection whose socket ended, unless another socket has it.
-    Detach {
-        /// Key of its realm.
-        realm_key: usize,
-        /// Its name.
-        connection: ConnectionId,
-        /// The socket that ended.
-        link: Arc<Link>,
-        /// Told when it is done.
-        done: oneshot::Sender<()>,
-    },
-    /// Note what a client looks at.
-    View {
-        /// Key of its realm.
-        realm_key: usize,
-        /// Which connection.
-        connection: ConnectionId,
-        /// The places that it reported now; others stay as they were.
-        view: Box<View>,
-    },
-    /// Say whether a user that is here is a member of a topic.
-    IsMember {
-        /// Key of the realm.
-        realm_key: usize,
-        /// The user.
-        user: UserId,
-        /// The topic.
-        topic: Topic,
-        /// The answer.
-        answer: oneshot::Sender<bool>,
-    },
-    /// Say when this hub has applied everything up to an offset.
-    Sync {
-        /// Key of the realm.
-        realm_key: usize,
-        /// The realm.
-        realm: Arc<Realm>,
-        /// The offset.
-        offset: u64,
-        /// Told when it is so.
-        done: oneshot::Sender<()>,
-    },
-    /// Describe a connection.
-    Describe {
-        /// Key of its realm.
-        realm_key: usize,
-        /// Which.
-        connection: ConnectionId,
-        /// The answer; `None` when it is not here.
-        answer: oneshot::Sender<Option<ConnectionInfo>>,
-    },
-    /// List the connections in a topic, by user.
-    Listeners {
-        /// Key of the realm.
-        realm_key: usize,
-        /// The topic.
-        topic: Topic,
-        /// The answer: one entry per connection.
-        answer: oneshot::Sender<Vec<(UserId, ConnectionId)>>,
-    },
-    /// Describe the hub.
-    Inspect {
-        /// The answer.
-        answer: oneshot::Sender<HubInfo>,
-    },
-    /// Close all connections, evenly over a window.
-    Drain {
-        /// The window.
-        window: Duration,
-    },
-}
-
-/// A connection, for operators.
-#[derive(Debug, Clone)]
-pub struct ConnectionInfo {
-    /// Whose it is.
-    pub user: UserId,
-    /// Which dialect it speaks.
-    pub dialect: &'static str,
-    /// The next number.
-    pub seq: u64,
-    /// The offset up to which it was served.
-    pub cursor: u64,
-    /// Events that wait in its outbox.
-    pub outbox_events: usize,
-    /// Bytes that wait in its outbox.
-    pub outbox_bytes: usize,
-    /// When this socket began, in milliseconds since 1970.
-    pub since_ms: u64,
-}
-
-/// A hub, for operators.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HubInfo {
-    /// Connections that it serves.
-    pub connections: usize,
-    /// Topics with a listener.
-    pub topics: usize,
-}
 
 /// Where to reach a hub.
 #[derive(Debug, Clone)]
@@ -193,6 +85,12 @@ impl HubHandle {
         let waiting = self.records.max_capacity() - self.records.capacity();
         self.metrics.buffer_size.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
+
+    /// How many connections it serves.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        usize::try_from(self.metrics.connections.get()).unwrap_or(0)
+    }
 }
 
 /// The task of one hub.
@@ -204,6 +102,7 @@ pub struct Hub {
     /// Who waits for an offset, by realm.
     waiting: Vec<(usize, u64, oneshot::Sender<()>)>,
     drain: Option<Drain>,
+    held: Held,
 }
 
 impl Hub {
@@ -220,7 +119,14 @@ impl Hub {
         let hub_metrics = metrics.hub(number);
         hub_metrics.buffer_capacity.set(i64::try_from(queue).unwrap_or(i64::MAX));
         let shard = Shard::new(metrics, number, clock);
-        let hub = Self { shard, records, commands, waiting: Vec::new(), drain: None };
+        let hub = Self {
+            shard,
+            records,
+            commands,
+            waiting: Vec::new(),
+            drain: None,
+            held: Held::default(),
+        };
         let handle = HubHandle { records: records_in, commands: commands_in, metrics: hub_metrics };
         (hub, handle)
     }
@@ -240,6 +146,9 @@ impl Hub {
                 Some(_) => next_step.min(next_pass),
                 None => next_pass,
             };
+            let wakes_at = self.held.look_at().map_or(wakes_at, |look| look.min(wakes_at));
+            let room = self.records.max_capacity().saturating_sub(self.held.records());
+            let room = room.min(TURN_RECORDS);
             // Every arm is cancel safe. Stop, then the clock, then people, then records.
             tokio::select! {
                 biased;
@@ -253,16 +162,19 @@ impl Hub {
                         self.drain_step();
                         next_step = Instant::now() + DRAIN_STEP;
                     }
+                    if self.held.look_at().is_some_and(|look| look <= Instant::now()) {
+                        self.take(&mut turn);
+                    }
                 }
                 Some(command) = self.commands.recv() => {
                     self.obey(command);
                     // However many ask, records go on.
-                    while turn.len() < TURN_RECORDS && let Ok(parcel) = self.records.try_recv() {
+                    while turn.len() < room && let Ok(parcel) = self.records.try_recv() {
                         turn.push(parcel);
                     }
                     self.take(&mut turn);
                 }
-                _ = self.records.recv_many(&mut turn, TURN_RECORDS) => self.take(&mut turn),
+                _ = self.records.recv_many(&mut turn, room), if room > 0 => self.take(&mut turn),
             }
             self.shard.flush();
         }
@@ -271,15 +183,6 @@ impl Hub {
             self.take(&mut turn);
             self.shard.flush();
         }
-    }
-
-    fn take(&mut self, turn: &mut Vec<Parcel>) {
-        for parcel in turn.drain(..) {
-            if self.shard.realm(parcel.realm_key, &parcel.realm).is_some() {
-                self.shard.apply(parcel.realm_key, &parcel.record);
-            }
-        }
-        self.answer_waiting();
     }
 
     fn answer_waiting(&mut self) {
@@ -304,7 +207,7 @@ impl Hub {
     fn obey(&mut self, command: Command) {
         let shard = &mut self.shard;
         match command {
-            Command::Attach(attach) => shard.attach(*attach),
+            Command::Attach(attach) => self.receive(attach),
             Command::Detach { realm_key, connection, link, done } => {
                 shard.detach(realm_key, connection, &link);
                 reply(done, ());
@@ -317,10 +220,11 @@ impl Hub {
                 reply(answer, index.is_some_and(|index| index.is_member(&user, &topic)));
             }
             Command::Sync { realm_key, realm, offset, done } => {
-                if shard.realm(realm_key, &realm).is_some_and(|index| index.seen >= offset) {
-                    reply(done, ());
-                } else {
-                    self.waiting.push((realm_key, offset, done));
+                match shard.realm(realm_key, &realm) {
+                    Some(index) if index.seen >= offset => reply(done, ()),
+                    Some(_) => self.waiting.push((realm_key, offset, done)),
+                    // Its life is over: it comes no farther.
+                    None => drop(done),
                 }
             }
             Command::Describe { realm_key, connection, answer } => {
@@ -330,6 +234,22 @@ impl Hub {
                 reply(answer, shard.listeners(realm_key, &topic));
             }
             Command::Inspect { answer } => drop(answer.send(shard.inspect())),
+            Command::End { realm_key, done } => {
+                self.end_realm(realm_key);
+                reply(done, ());
+            }
+            Command::Taken { realm_key, taken } => {
+                self.dismiss_lost(realm_key, &taken, |live, newest| live < newest);
+            }
+            Command::Holders { realm_key, answer } => reply(answer, shard.holders(realm_key)),
+            Command::Dismiss { realm_key, lost, done } => {
+                self.dismiss_lost(realm_key, &lost, |live, lost| live == lost);
+                reply(done, ());
+            }
+            Command::Places { realm_key, all, answer } => {
+                reply(answer, shard.places(realm_key, all));
+            }
+            Command::Shed => shard.shed(),
             Command::Drain { window } => {
                 self.drain = Some(Drain::new(window, self.shard.connections.len()));
             }

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::RwLock;
 
-use crate::model::{Body, Record};
+use crate::model::{Body, Record, Tag};
 
 /// Bytes that a record costs beside its data.
 const RECORD_OVERHEAD_BYTES: usize = 256;
@@ -85,6 +85,15 @@ impl Ring {
         state.records.get(state.index(offset)?).cloned()
     }
 
+    /// The tag of the record at `offset`, when it or its successor is still here.
+    #[must_use]
+    pub fn tag_at(&self, offset: u64) -> Option<Tag> {
+        let state = self.state.read();
+        let at = |offset| state.index(offset).and_then(|index| state.records.get(index));
+        let own = at(offset).map(|record| record.position.tag);
+        own.or_else(|| at(offset + 1).map(|next| next.previous_tag))
+    }
+
     /// The records from `from` to `to`, both included, oldest first.
     ///
     /// `None` when the oldest of them is gone, or the newest not yet here.
@@ -117,7 +126,8 @@ fn weight(record: &Record) -> usize {
         | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
-        | Body::Disconnect { .. } => 0,
+        | Body::Disconnect { .. }
+        | Body::Unknown => 0,
     };
     data + RECORD_OVERHEAD_BYTES
 }

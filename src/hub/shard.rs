@@ -15,8 +15,9 @@ use super::{
     addressed::omission,
     connection::Connection,
     deliveries::Deliveries,
-    index::{Key, Realm, RealmIndex},
+    index::{Key, RealmIndex},
     link::{Link, Writer},
+    realm::Realm,
     turn::Turn,
 };
 use crate::{
@@ -32,7 +33,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) connections: Slab<Connection>,
-    pub(super) realms: Vec<Option<RealmIndex>>,
+    /// By key. The index of a life that is over is gone; its key stays unused.
+    pub(super) realms: Vec<Option<Box<RealmIndex>>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) hub_metrics: HubMetrics,
     pub(super) clock: Clock,
@@ -59,17 +61,20 @@ impl Shard {
         }
     }
 
-    /// The index of a realm, made on first use.
+    /// The index of a realm, made on first use; `None` when its life is over.
     pub(super) fn realm(&mut self, key: usize, shared: &Realm) -> Option<&mut RealmIndex> {
+        if shared.is_over() {
+            return None;
+        }
         if self.realms.len() <= key {
             self.realms.resize_with(key + 1, || None);
         }
         let slot = self.realms.get_mut(key)?;
-        Some(slot.get_or_insert_with(|| RealmIndex::new(shared)))
+        Some(slot.get_or_insert_with(|| Box::new(RealmIndex::new(shared))))
     }
 
     pub(super) fn known_realm(&self, key: usize) -> Option<&RealmIndex> {
-        self.realms.get(key)?.as_ref()
+        self.realms.get(key)?.as_deref()
     }
 
     /// Applies the next record of a realm.
@@ -100,6 +105,7 @@ impl Shard {
                 self.watch(realm, *connection, add, remove);
             }
             Body::Revocation(revocation) => self.revoke(realm, revocation),
+            Body::Unknown => {}
             Body::Disconnect { target, code, reason } => {
                 for key in self.targets(realm, target) {
                     self.dismiss(key, |link| link.close(*code, reason));
@@ -188,6 +194,18 @@ impl Shard {
     pub(super) fn dismiss(&mut self, key: Key, close: impl FnOnce(&Link)) {
         if let Some(link) = self.forget(key) {
             close(&link);
+        }
+    }
+
+    /// Closes every connection of a realm and drops its index: that life is over.
+    pub(super) fn end(&mut self, realm: usize) {
+        let index = self.realms.get_mut(realm).and_then(Option::take);
+        for key in index.iter().flat_map(|index| index.everyone()) {
+            // Without its index no place stays on the link: it may be one of records that
+            // the log does not hold.
+            self.dismiss(key, |link| {
+                link.abandon(CloseCode::Restart, "the log begins anew: reconnect at once");
+            });
         }
     }
 

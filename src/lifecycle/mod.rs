@@ -19,8 +19,10 @@ use std::{
     time::Duration,
 };
 
+mod gate;
 mod readiness;
 
+pub use gate::Gate;
 pub use readiness::Readiness;
 use tokio::task::JoinSet;
 pub use tokio_util::sync::CancellationToken;

@@ -61,3 +61,30 @@ async fn a_node_whose_beat_is_late_is_stuck_until_the_next_one() {
     readiness.rest();
     assert_eq!(readiness.reasons(), ["hub"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_counts_each_time_that_it_was_closed_before_it_opens() {
+    let advance = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+    let in_10_s = || tokio::time::Instant::now() + Duration::from_secs(10);
+    let gate = Gate::until(in_10_s());
+    advance(9).await;
+    assert!(gate.is_open());
+    gate.extend(in_10_s());
+    advance(9).await;
+    assert_eq!((gate.is_open(), gate.lapses()), (true, 0));
+    // A lease that was asked for long ago is over when the answer comes.
+    let asked_at = tokio::time::Instant::now();
+    advance(20).await;
+    assert_eq!((gate.is_open(), gate.lapses()), (false, 0));
+    gate.extend(asked_at + Duration::from_secs(10));
+    assert!(!gate.is_open());
+    let shared = gate.clone();
+    let reopened = async move {
+        shared.lapsed_since(1).await;
+        shared.is_open()
+    };
+    let (_, is_open) = tokio::join!(async { gate.extend(in_10_s()) }, reopened);
+    assert!(is_open, "who waits for the count finds it counted, and the gate open");
+    assert_eq!(gate.lapses(), 2);
+    assert!(Gate::always().is_open());
+}

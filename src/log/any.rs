@@ -2,13 +2,13 @@
 //!
 //! Invariants: callers never learn which backend answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::{
-    AppendError, Appended, Checkpoint, Claim, Draft, LogError, MemoryLimits, MemoryLog, Opening,
-    Question, RealmLog, Snapshot, Tail,
+    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, LogError, MemoryLimits,
+    MemoryLog, Opening, Question, RealmLog, RedisLog, Snapshot, Tail,
 };
 use crate::model::{
     ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
@@ -20,6 +20,8 @@ use crate::model::{
 pub enum AnyLog {
     /// The embedded log.
     Memory(Arc<MemoryLog>),
+    /// The log that nodes share.
+    Redis(Arc<RedisLog>),
 }
 
 impl AnyLog {
@@ -27,6 +29,17 @@ impl AnyLog {
     pub fn apply_limits(&self, limits: &MemoryLimits) {
         match self {
             Self::Memory(log) => log.apply_limits(limits),
+            // Its bounds are those that the node began with.
+            Self::Redis(_) => {}
+        }
+    }
+
+    /// What an operator calls the backend when it does not answer.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "log",
+            Self::Redis(_) => "redis",
         }
     }
 }
@@ -39,12 +52,14 @@ impl RealmLog for AnyLog {
     ) -> Vec<Result<Appended, AppendError>> {
         match self {
             Self::Memory(log) => log.append(realm, drafts).await,
+            Self::Redis(log) => log.append(realm, drafts).await,
         }
     }
 
     async fn open(&self, identity: &Identity, opening: Opening) -> Result<Snapshot, LogError> {
         match self {
             Self::Memory(log) => log.open(identity, opening).await,
+            Self::Redis(log) => log.open(identity, opening).await,
         }
     }
 
@@ -55,6 +70,7 @@ impl RealmLog for AnyLog {
     ) -> Result<Claim, LogError> {
         match self {
             Self::Memory(log) => log.claim(identity, connection).await,
+            Self::Redis(log) => log.claim(identity, connection).await,
         }
     }
 
@@ -65,6 +81,7 @@ impl RealmLog for AnyLog {
     ) -> Result<(), LogError> {
         match self {
             Self::Memory(log) => log.checkpoint(realm, checkpoints).await,
+            Self::Redis(log) => log.checkpoint(realm, checkpoints).await,
         }
     }
 
@@ -75,12 +92,14 @@ impl RealmLog for AnyLog {
     ) -> Result<Option<(SessionRecord, Memberships)>, LogError> {
         match self {
             Self::Memory(log) => log.session(realm, connection).await,
+            Self::Redis(log) => log.session(realm, connection).await,
         }
     }
 
     async fn forget(&self, realm: &RealmId, connection: ConnectionId) -> Result<(), LogError> {
         match self {
             Self::Memory(log) => log.forget(realm, connection).await,
+            Self::Redis(log) => log.forget(realm, connection).await,
         }
     }
 
@@ -92,6 +111,7 @@ impl RealmLog for AnyLog {
     ) -> Result<Vec<Arc<Record>>, LogError> {
         match self {
             Self::Memory(log) => log.range(realm, after, limit).await,
+            Self::Redis(log) => log.range(realm, after, limit).await,
         }
     }
 
@@ -102,30 +122,35 @@ impl RealmLog for AnyLog {
     ) -> Result<(Position, Memberships), LogError> {
         match self {
             Self::Memory(log) => log.memberships(realm, user).await,
+            Self::Redis(log) => log.memberships(realm, user).await,
         }
     }
 
     async fn revocations(&self, identity: &Identity) -> Result<Revocations, LogError> {
         match self {
             Self::Memory(log) => log.revocations(identity).await,
+            Self::Redis(log) => log.revocations(identity).await,
         }
     }
 
     async fn members(&self, realm: &RealmId, topic: &Topic) -> Result<Vec<UserId>, LogError> {
         match self {
             Self::Memory(log) => log.members(realm, topic).await,
+            Self::Redis(log) => log.members(realm, topic).await,
         }
     }
 
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
         match self {
             Self::Memory(log) => log.attach(realm).await,
+            Self::Redis(log) => log.attach(realm).await,
         }
     }
 
     async fn renew(&self, realm: &RealmId, connections: Vec<ConnectionId>) -> Result<(), LogError> {
         match self {
             Self::Memory(log) => log.renew(realm, connections).await,
+            Self::Redis(log) => log.renew(realm, connections).await,
         }
     }
 
@@ -136,12 +161,14 @@ impl RealmLog for AnyLog {
     ) -> Result<Vec<bool>, LogError> {
         match self {
             Self::Memory(log) => log.holds(realm, claims).await,
+            Self::Redis(log) => log.holds(realm, claims).await,
         }
     }
 
     async fn ask(&self, realm: &RealmId, question: Bytes) -> Result<Vec<Bytes>, LogError> {
         match self {
             Self::Memory(log) => log.ask(realm, question).await,
+            Self::Redis(log) => log.ask(realm, question).await,
         }
     }
 
@@ -153,6 +180,21 @@ impl RealmLog for AnyLog {
     ) -> Result<(), LogError> {
         match self {
             Self::Memory(log) => log.answer(realm, question, answer).await,
+            Self::Redis(log) => log.answer(realm, question, answer).await,
+        }
+    }
+
+    async fn nodes(&self) -> Result<Vec<ClusterNode>, LogError> {
+        match self {
+            Self::Memory(log) => log.nodes().await,
+            Self::Redis(log) => log.nodes().await,
+        }
+    }
+
+    fn silent_for(&self) -> Option<Duration> {
+        match self {
+            Self::Memory(log) => log.silent_for(),
+            Self::Redis(log) => log.silent_for(),
         }
     }
 }

@@ -15,15 +15,24 @@
 mod any;
 #[cfg(test)]
 mod contract;
+pub mod course;
+mod digest;
+mod facts;
+mod frame;
+mod kept;
 mod memory;
+mod redis;
+mod tail;
+mod wire;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
-
 pub use any::AnyLog;
+use bytes::Bytes;
+pub use facts::{ClusterNode, NodeFacts, ThisNode};
 pub use memory::{MemoryLimits, MemoryLog};
+pub use redis::{RedisDriver, RedisLimits, RedisLog};
+pub use tail::{Inbound, Loss, Question, Tail};
 
 use crate::model::{
     Body, ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, Scope,
@@ -260,6 +269,23 @@ pub trait RealmLog: Send + Sync {
         question: &Question,
         answer: Bytes,
     ) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// The live nodes that share this log, this one included, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn nodes(&self) -> impl Future<Output = Result<Vec<ClusterNode>, LogError>> + Send;
+
+    /// How long the backend has not answered: since the last answer that it gave to
+    /// anything, when it has been asked since. `None` while all is answered, and for a
+    /// backend that can't be away. Asking this costs nothing and asks nobody: a backend
+    /// that can be away looks after itself, at least each second for each tail.
+    fn silent_for(&self) -> Option<Duration>;
 }
 
 /// A record that wants to enter the log.
@@ -364,72 +390,4 @@ pub struct Checkpoint {
     pub fencing: u64,
     /// True when the socket is gone and the lifetime of the record begins.
     pub ended: bool,
-}
-
-/// One node's view on the end of a log.
-#[derive(Debug)]
-pub struct Tail {
-    /// Records after this place will arrive.
-    pub position: Position,
-    /// The records up to that place that are still kept, oldest first and without a
-    /// hole; the last one is at the position. Empty when none is kept.
-    pub backlog: Vec<Arc<Record>>,
-    /// Where the next ones arrive, in order.
-    pub inbound: mpsc::Receiver<Inbound>,
-}
-
-/// What a tail hears.
-#[derive(Debug)]
-pub enum Inbound {
-    /// The next record.
-    Record(Arc<Record>),
-    /// A session was claimed with this fencing number, by this node or another one:
-    /// a socket that holds it with a lower number has to go.
-    Taken {
-        /// The session.
-        connection: ConnectionId,
-        /// The number of the new claim.
-        fencing: u64,
-    },
-    /// Claims may have gone unheard, or this node was silent for longer than its
-    /// lease: look which sessions it still holds before anything else is sent.
-    Recheck,
-    /// Another node wants to know something.
-    Question(Question),
-    /// The tail ends. What this node has sent may not be what the log holds, or what
-    /// comes next is not kept any more: every connection of the realm must begin anew.
-    Lost(Loss),
-}
-
-/// Why a tail could not go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// The log began a new life, and records of the old one may be lost.
-    Generation,
-    /// The next record is older than what is kept.
-    Retention,
-}
-
-/// What one node asks the others.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// Names it, for the answer.
-    pub id: Arc<str>,
-    /// What is asked; the askers' and answerers' own business.
-    pub text: Bytes,
-}
-
-/// A node of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterNode {
-    /// Its name.
-    pub id: Arc<str>,
-    /// Counts the starts under this name.
-    pub incarnation: u64,
-    /// When it counts as dead unless it is heard of before, in milliseconds since 1970.
-    pub lease_expires_at_ms: u64,
-    /// Sockets that it serves.
-    pub connections: usize,
-    /// True when it gives its connections away.
-    pub is_draining: bool,
 }

@@ -25,6 +25,8 @@ pub(super) const RESET: Labels = one(
     "cause",
     &["unknown", "retention", "generation", "replay_limit", "ahead", "forbidden", "other"],
 );
+pub(super) const CHECKPOINT: Labels = one("result", &["written", "failed"]);
+pub(super) const LOSS: Labels = one("cause", &["generation", "retention"]);
 pub(super) const CATCHUP: Labels = one("cause", &["gap", "probe", "reconnect"]);
 pub(super) const STATUS: Labels = one("status", &["online", "away", "dnd", "offline", "ooo"]);
 pub(super) const PRESENCE_WRITE: Labels = one("result", &["written", "fenced", "anew", "failed"]);
@@ -40,25 +42,21 @@ pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
 
 /// Scripts and commands that Redis is asked for.
-pub const REDIS_COMMANDS: [&str; 19] = [
-    "append",
-    "members",
-    "snapshot",
-    "claim",
+pub const REDIS_COMMANDS: [&str; 15] = [
+    "publish",
     "open",
-    "end",
+    "claim",
+    "session",
     "checkpoint",
+    "memberships",
+    "members",
     "range",
-    "probe",
+    "beat",
     "report",
-    "settle",
-    "lease",
     "nodes",
     "question",
     "presence",
     "status",
-    "revocations",
-    "ping",
     "other",
 ];
 /// What connections to Redis are for.
@@ -108,6 +106,7 @@ pub const REASONS: [(&str, &[&str]); 7] = [
             "extensions",
             "query",
             "draining",
+            "log_away",
             "other",
         ],
     ),

@@ -125,12 +125,18 @@ metrics! {
     resumes_total: Family<IntCounter, 1>, labels::RESUME, &[];
     /// Connections that had to begin anew instead of being resumed.
     resets_total: Family<IntCounter, 1>, labels::RESET, &[];
+    /// Places of connections that were offered to the log, so that a resume walks less.
+    checkpoints_total: Family<IntCounter, 1>, labels::CHECKPOINT, &[];
+    /// Realms whose connections all had to begin anew here, because the log can't go on.
+    realm_losses_total: Family<IntCounter, 1>, labels::LOSS, &[];
     /// Records that the log holds and the hubs do not have yet.
     tail_lag_events: IntGauge, Labels::None, &[];
     /// Age of the oldest record that is on its way to the hubs, or was last.
     tail_lag_seconds: Gauge, Labels::None, &[];
     /// Times that the tail had to read records from the log.
     tail_catchups_total: Family<IntCounter, 1>, labels::CATCHUP, &[];
+    /// Messages on a realm's channel that nobody of this cluster can have written.
+    frames_refused_total: IntCounter, Labels::None, &[];
     /// Records that the rings of this node hold.
     ring_events: IntGauge, Labels::None, &[];
     /// Bytes that the rings of this node hold.

@@ -130,6 +130,8 @@ pub enum Body {
         /// Close reason to send.
         reason: Arc<str>,
     },
+    /// Something that this version can't read. It has a place and says nothing.
+    Unknown,
 }
 
 /// Something that happened.

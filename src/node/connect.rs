@@ -1,28 +1,32 @@
-//! A connection comes, goes on elsewhere, or leaves.
+//! A connection comes, or goes on here where it was, on this node or another one.
 //!
 //! Invariants:
 //! - a resume continues the numbering exactly, or becomes a new numbering under
 //!   another name, before any event;
-//! - a token that a revocation ended gets no seat, at whatever moment it came;
-//! - whoever leaves has a checkpoint, so that any node can go on from there.
+//! - one that fails for want of the log, or because this node is behind it, leaves the
+//!   session as it was: the client may come again, to any node;
+//! - a token that a revocation ended gets no seat, at whatever moment it came.
+//!
+//! Not here: leaving (`seat`).
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::{sync::oneshot, time::timeout};
 
-use super::{Node, RealmEntry};
+use super::{Node, RealmEntry, Seat};
 use crate::{
     clock::random_connection_id,
-    hub::{Attach, Attached, Command, HubHandle, Link, Reader, ResetCause, Start},
+    hub::{Attach, Attached, Command, Link, Reader, ResetCause, Start},
     log::{Checkpoint, Claim, LogError, Opening, RealmLog as _, Snapshot},
     model::{CloseCode, ConnectionId, Identity, RealmId, Record, Scope, SessionRecord},
 };
 
-/// How long a resume may wait for its hub to come as far as the log.
-const BEHIND_RETRY: Duration = Duration::from_millis(20);
+/// How long an arrival may wait for its hub to come as far as the log.
+const BEHIND_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often it looks again.
-const BEHIND_TRIES: usize = 100;
+/// When a client should come back that could not be served.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a client wants to go on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,17 +77,6 @@ impl std::fmt::Debug for Arrival {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Arrival").field("scope", &self.scope).finish_non_exhaustive()
     }
-}
-
-/// The place of a connection on this node.
-#[derive(Debug, Clone)]
-pub struct Seat {
-    /// Its name.
-    pub connection: ConnectionId,
-    /// What its token proved.
-    pub identity: Arc<Identity>,
-    pub(super) entry: RealmEntry,
-    fencing: u64,
 }
 
 /// What became of an arrival.
@@ -150,6 +143,8 @@ impl Node {
         resume: Resume,
     ) -> Result<Outcome, LogError> {
         let identity = &arrival.identity;
+        // Before the claim: what is heard of others' claims from now on is newer.
+        let claimed_after = entry.realm.claims.mark();
         let (record, snapshot) = match self.log.claim(identity, resume.connection).await? {
             Claim::Granted { record, snapshot } => (record, snapshot),
             Claim::Unknown => return Ok(self.reset(ResetCause::Unknown)),
@@ -182,7 +177,7 @@ impl Node {
                 entry: entry.clone(),
                 fencing: record.fencing,
             };
-            match self.attach(&seat, arrival, &snapshot, start).await {
+            match self.attach((&seat, claimed_after), arrival, &snapshot, start).await {
                 Some(Attached::Resumed { replayed }) => {
                     let result = if replayed == 0 { "lossless" } else { "replayed" };
                     self.metrics.resumes_total.with_label_values(&[result]).inc();
@@ -195,11 +190,12 @@ impl Node {
                 Some(Attached::Reset(cause)) => cause,
                 Some(Attached::Superseded) => {
                     arrival.link.abandon(CloseCode::ResumedElsewhere, "another socket took over");
-                    return Err(LogError { retry_after: Duration::from_secs(1) });
+                    return Err(LogError { retry_after: RETRY_AFTER });
                 }
-                Some(Attached::Fresh | Attached::Behind) | None => {
+                // Nothing is wrong with the session: whoever asks next gets it.
+                Some(Attached::Fresh | Attached::Behind | Attached::Doubtful) | None => {
                     self.give_back(&record, &identity.realm).await?;
-                    return Err(LogError { retry_after: Duration::from_secs(1) });
+                    return Err(LogError { retry_after: RETRY_AFTER });
                 }
             }
         };
@@ -235,7 +231,7 @@ impl Node {
         let attached = if snapshot.revocations.ends(&arrival.identity) {
             Some(Attached::Ended)
         } else {
-            self.attach(&seat, &arrival, &snapshot, Start::Fresh).await
+            self.attach((&seat, 0), &arrival, &snapshot, Start::Fresh).await
         };
         match attached {
             Some(Attached::Fresh) => Ok(Welcome::Fresh(seat)),
@@ -247,6 +243,7 @@ impl Node {
                 Attached::Resumed { .. }
                 | Attached::Reset(_)
                 | Attached::Behind
+                | Attached::Doubtful
                 | Attached::Superseded,
             )
             | None => {
@@ -257,40 +254,44 @@ impl Node {
     }
 
     /// Hands a connection to its hub, which may have to come as far as the log first.
+    /// `None` when it does not in time.
     async fn attach(
         &self,
-        seat: &Seat,
+        (seat, claimed_after): (&Seat, u64),
         arrival: &Arrival,
         snapshot: &Snapshot,
         start: Start,
     ) -> Option<Attached> {
         let hub = self.hub(seat.entry.key, &arrival.identity.user)?;
         // A hello belongs where the numbering began, whenever it is asked for.
-        let hello = match start {
-            Start::Fresh => self.greet(seat, arrival, snapshot.position.offset).await,
-            Start::Resume { next: 0, base, .. } => self.greet(seat, arrival, base).await,
+        let base = match start {
+            Start::Fresh => Some(snapshot.position.offset),
+            Start::Resume { next: 0, base, .. } => Some(base),
             Start::Resume { .. } => None,
         };
-        for _ in 0..BEHIND_TRIES {
-            let attach = self.draft(seat, arrival, snapshot, start);
-            let hello = hello.clone();
-            let attached =
-                Self::ask(hub, |answer| Command::Attach(Box::new(attach(hello, answer)))).await?;
-            if attached != Attached::Behind {
-                return Some(attached);
-            }
-            tokio::time::sleep(BEHIND_RETRY).await;
+        let hello = match base {
+            Some(base) => timeout(BEHIND_PATIENCE, self.greet(seat, arrival, base)).await.ok()?,
+            None => None,
+        };
+        let (answer, mut answered) = oneshot::channel();
+        let attach = self.draft((seat, claimed_after), arrival, snapshot, (start, hello), answer);
+        hub.commands.send(Command::Attach(Box::new(attach))).await.ok()?;
+        if let Ok(attached) = timeout(BEHIND_PATIENCE, &mut answered).await {
+            return attached.ok();
         }
-        Some(Attached::Behind)
+        // From here on the hub can't answer; if it has, the connection has its place.
+        answered.close();
+        answered.try_recv().ok()
     }
 
     fn draft(
         &self,
-        seat: &Seat,
+        (seat, claimed_after): (&Seat, u64),
         arrival: &Arrival,
         snapshot: &Snapshot,
-        start: Start,
-    ) -> impl FnOnce(Option<Bytes>, tokio::sync::oneshot::Sender<Attached>) -> Attach {
+        (start, hello): (Start, Option<Bytes>),
+        answer: oneshot::Sender<Attached>,
+    ) -> Attach {
         let reader = Reader {
             connection: seat.connection,
             user: arrival.identity.user.clone(),
@@ -301,20 +302,18 @@ impl Node {
             known_up_to: snapshot.position.offset.min(arrival.since.unwrap_or(u64::MAX)),
         };
         let limits = *self.limits.read();
-        let replay_max = (limits.replay_events, limits.replay_bytes);
-        let (realm_key, realm) = (seat.entry.key, Arc::clone(&seat.entry.realm));
-        let (identity, link) = (Arc::clone(&seat.identity), Arc::clone(&arrival.link));
-        let fencing = seat.fencing;
-        move |hello, answer| Attach {
-            realm_key,
-            realm,
-            identity,
-            fencing,
+        Attach {
+            realm_key: seat.entry.key,
+            realm: Arc::clone(&seat.entry.realm),
+            identity: Arc::clone(&seat.identity),
+            fencing: seat.fencing,
+            claimed_after,
+            at: snapshot.position.clone(),
             reader,
-            link,
+            link: Arc::clone(&arrival.link),
             start,
             hello,
-            replay_max,
+            replay_max: (limits.replay_events, limits.replay_bytes),
             answer,
         }
     }
@@ -335,57 +334,5 @@ impl Node {
             node: &self.id,
             history: &history,
         })
-    }
-
-    fn hub_of(&self, seat: &Seat) -> Option<&HubHandle> {
-        self.hub(seat.entry.key, &seat.identity.user)
-    }
-
-    /// Takes a connection whose socket ended out of its hub and writes its checkpoint,
-    /// unless another socket has taken it over.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future may leave the checkpoint unwritten: a resume walks farther.
-    pub async fn leave(&self, seat: &Seat, link: &Arc<Link>) {
-        if let Some(hub) = self.hub_of(seat) {
-            let (realm_key, connection) = (seat.entry.key, seat.connection);
-            let link = Arc::clone(link);
-            Self::ask(hub, |done| Command::Detach { realm_key, connection, link, done }).await;
-        }
-        let Some((seq, cursor)) = link.left_at() else { return };
-        let fencing = seat.fencing;
-        let connection = seat.connection;
-        let checkpoint = Checkpoint { connection, seq, cursor, fencing, ended: true };
-        let written = self.log.checkpoint(&seat.identity.realm, vec![checkpoint]).await;
-        if let Err(error) = written {
-            tracing::debug!(%error, "checkpoint was not written");
-        }
-    }
-
-    /// Notes what the client of a connection looks at.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the note unwritten.
-    pub async fn look(&self, seat: &Seat, view: crate::model::View) {
-        let Some(hub) = self.hub_of(seat) else { return };
-        let (realm_key, connection) = (seat.entry.key, seat.connection);
-        let view = Box::new(view);
-        if hub.commands.send(Command::View { realm_key, connection, view }).await.is_err() {
-            tracing::debug!("hub has stopped");
-        }
-    }
-
-    /// Waits until this connection's hub has applied everything up to `offset`: what
-    /// is sent to it afterwards is newer.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: it only waits.
-    pub async fn caught_up(&self, seat: &Seat, offset: u64) {
-        let Some(hub) = self.hub_of(seat) else { return };
-        let (realm_key, realm) = (seat.entry.key, Arc::clone(&seat.entry.realm));
-        Self::ask(hub, |done| Command::Sync { realm_key, realm, offset, done }).await;
     }
 }

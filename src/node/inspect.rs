@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::Node;
 use crate::{
-    hub::{Command, ConnectionInfo, HubInfo, Reader, RingFill, Verdict},
+    hub::{Command, HubInfo, Reader, RingFill, Verdict},
     log::{LogError, RealmLog as _},
     model::{
-        ConnectionId, Id, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
+        ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
         UserId,
     },
 };
@@ -107,57 +107,6 @@ impl Node {
         limit: usize,
     ) -> Result<Vec<Arc<Record>>, LogError> {
         self.log.range(realm, after, limit).await
-    }
-
-    /// The connections that are in a room on this node, by user.
-    ///
-    /// # Errors
-    ///
-    /// [`LogError`] when the realm can't be opened.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: it only reads.
-    pub async fn in_room(
-        &self,
-        realm: &RealmId,
-        room: &Id,
-    ) -> Result<Vec<(UserId, ConnectionId)>, LogError> {
-        let entry = self.realm(realm).await?;
-        let mut everyone = Vec::new();
-        for hub in &self.hubs {
-            let (realm_key, topic) = (entry.key, Topic::Room(room.clone()));
-            let listeners =
-                Self::ask(hub, |answer| Command::Listeners { realm_key, topic, answer }).await;
-            everyone.extend(listeners.unwrap_or_default());
-        }
-        Ok(everyone)
-    }
-
-    /// A connection with a socket on this node.
-    ///
-    /// # Errors
-    ///
-    /// [`LogError`] when the realm can't be opened.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: it only reads.
-    pub async fn connection(
-        &self,
-        realm: &RealmId,
-        connection: ConnectionId,
-    ) -> Result<Option<ConnectionInfo>, LogError> {
-        let entry = self.realm(realm).await?;
-        for hub in &self.hubs {
-            let realm_key = entry.key;
-            let found =
-                Self::ask(hub, |answer| Command::Describe { realm_key, connection, answer }).await;
-            if let Some(Some(info)) = found {
-                return Ok(Some(info));
-            }
-        }
-        Ok(None)
     }
 
     /// Why `connection` got the record at `offset`, or did not; `None` when there is

@@ -6,39 +6,59 @@
 //!
 //! Invariants:
 //! - an event reaches a hub only from the tail;
-//! - a realm has one tail on this node, started before its first use;
+//! - a realm has one tail on this node, started before its first use, and again when
+//!   the log lost what it was at;
 //! - no verb waits for a client.
 //!
 //! Not here: sockets (`session`), wire shapes (`dialect`, `http`).
 
+mod away;
+mod backoff;
+mod checkpoints;
 mod connect;
 mod gauges;
 mod inspect;
 mod publish;
 mod pulse;
+mod questions;
 mod rooms;
+mod seat;
 mod standing;
 mod status;
 mod tail;
+mod tails;
+#[cfg(test)]
+mod tests;
 mod watch;
+mod wire;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::{
     hub::{Rule, Verdict},
-    log::Draft,
+    log::{ClusterNode, Draft, NodeFacts},
 };
-pub use connect::{Arrival, Greet, Greeting, Resume, Seat, Welcome};
+pub use checkpoints::Checkpoints;
+pub use connect::{Arrival, Greet, Greeting, Resume, Welcome};
 pub use inspect::{Delivery, NodeInfo, RealmInfo};
 pub use publish::{PublishError, Published};
 pub use pulse::{Pulse, Stuck};
+pub use questions::{Located, LocatedSocket};
 pub use rooms::HISTORY_MAX;
+pub use seat::Seat;
 pub use standing::Standing;
 pub use status::StatusTask;
-pub use tail::Tails;
+pub use tails::Tails;
 pub use watch::WatchError;
 
 use self::{gauges::Progress, rooms::Rooms};
@@ -46,7 +66,7 @@ use crate::{
     clock::Clock,
     hub::{Command, Hub, HubHandle, Realm, Ring},
     lifecycle::Tasks,
-    log::{AnyLog, LogError},
+    log::{AnyLog, LogError, Tail},
     metrics::Metrics,
     model::{RealmId, UserId},
     presence::{AnyPresence, Transition},
@@ -69,6 +89,8 @@ pub struct NodeLimits {
     pub replay_events: usize,
     /// Bytes that a resume may replay.
     pub replay_bytes: usize,
+    /// How long a session can be resumed after its socket ended.
+    pub session_ttl: Duration,
 }
 
 /// What a node is made of.
@@ -84,6 +106,8 @@ pub struct Parts {
     pub hubs: (usize, usize),
     /// Bounds.
     pub limits: NodeLimits,
+    /// What the log tells other nodes of this one.
+    pub facts: Arc<NodeFacts>,
     /// Every metric.
     pub metrics: Arc<Metrics>,
     /// The date.
@@ -102,6 +126,11 @@ pub struct Node {
     clock: Clock,
     rooms: Arc<Rooms>,
     realms: RwLock<HashMap<RealmId, RealmEntry>>,
+    /// The key of the next life of a realm: none is used twice.
+    next_key: AtomicUsize,
+    facts: Arc<NodeFacts>,
+    /// True while the log has been away for so long that nobody is served.
+    is_cut_off: AtomicBool,
     /// Realms that need a tail; the tails' task starts them one after the other.
     starting: mpsc::Sender<(RealmId, oneshot::Sender<Result<RealmEntry, LogError>>)>,
     transitions: mpsc::Sender<Transition>,
@@ -117,7 +146,7 @@ pub(crate) struct RealmEntry {
 }
 
 impl Node {
-    /// Builds a node and starts its tasks: hubs, tails, status.
+    /// Builds a node and starts its tasks: hubs, tails, checkpoints, status.
     #[must_use]
     pub fn start(parts: Parts, tasks: &mut Tasks) -> Arc<Self> {
         let (starting, starting_in) = mpsc::channel(STARTING_REALMS);
@@ -139,12 +168,17 @@ impl Node {
             clock: parts.clock,
             rooms: Arc::default(),
             realms: RwLock::default(),
+            next_key: AtomicUsize::new(0),
+            facts: parts.facts,
+            is_cut_off: AtomicBool::new(false),
             starting,
             transitions,
             hash: foldhash::fast::RandomState::default(),
         });
         let tails = Tails::new(Arc::clone(&node), starting_in);
         tasks.spawn("tails", |stop| tails.run(stop));
+        let checkpoints = Checkpoints::new(Arc::clone(&node));
+        tasks.spawn("checkpoints", |stop| checkpoints.run(stop));
         let status = StatusTask::new(Arc::clone(&node), transitions_in);
         tasks.spawn("status", |stop| status.run(stop));
         node
@@ -202,15 +236,23 @@ impl Node {
         answered.await.map_err(|_| stopped)?
     }
 
-    /// Attaches a realm to this node: its ring is empty and begins where its tail does.
-    fn adopt(&self, id: &RealmId, began_at: u64) -> RealmEntry {
+    /// Begins a life of a realm on this node: its ring and its rooms hold what the log
+    /// still has, and its hubs begin where the tail does.
+    fn adopt(&self, id: &RealmId, tail: &Tail) -> RealmEntry {
         let limits = *self.limits.read();
-        let ring = Ring::new(began_at, limits.ring_events, limits.ring_bytes);
-        let mut realms = self.realms.write();
-        let realm = Arc::new(Realm { id: id.clone(), ring, began_at });
+        let began_at = tail.position.offset;
+        let before = tail.backlog.first().map_or(began_at, |oldest| oldest.position.offset - 1);
+        let ring = Ring::new(before, limits.ring_events, limits.ring_bytes);
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        for record in &tail.backlog {
+            ring.push(record);
+            self.rooms.note(key, record);
+        }
+        debug_assert_eq!(ring.fill().last, began_at, "the backlog ends where the tail begins");
+        let realm = Realm::new(id.clone(), ring, tail.position.clone(), tail.gate.clone());
         let progress = Arc::new(Progress::new(began_at));
-        let entry = RealmEntry { key: realms.len(), realm, progress };
-        realms.insert(id.clone(), entry.clone());
+        let entry = RealmEntry { key, realm: Arc::new(realm), progress };
+        self.realms.write().insert(id.clone(), entry.clone());
         entry
     }
 
@@ -224,19 +266,6 @@ impl Node {
             let realm = Arc::clone(&entry.realm);
             let realm_key = entry.key;
             Self::ask(hub, |done| Command::Sync { realm_key, realm, offset, done }).await;
-        }
-    }
-
-    /// Closes all connections, evenly over `window`.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future may leave some hubs without the order.
-    pub async fn drain(&self, window: Duration) {
-        for hub in &self.hubs {
-            if hub.commands.send(Command::Drain { window }).await.is_err() {
-                tracing::warn!("hub has stopped before the drain");
-            }
         }
     }
 }

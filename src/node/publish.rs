@@ -197,7 +197,8 @@ impl Node {
             | Body::Seeds { .. }
             | Body::Watch { .. }
             | Body::Revocation(_)
-            | Body::Disconnect { .. } => ("control", None),
+            | Body::Disconnect { .. }
+            | Body::Unknown => ("control", None),
         };
         // Only Mattermost's names tell events apart.
         let event = event.filter(|_| self.metrics.mattermost.is_some());

@@ -31,18 +31,19 @@ impl Stuck {
     /// Every part.
     pub const ALL: [Self; 3] = [Self::Hub, Self::Tail, Self::Log];
 
-    /// The part as a reason against being ready.
+    /// The part as a reason against being ready; `log` is what the log is called.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(self, log: &'static str) -> &'static str {
         match self {
             Self::Hub => "hub",
             Self::Tail => "tail",
-            Self::Log => "log",
+            Self::Log => log,
         }
     }
 }
 
-/// How long the log may take to answer one question.
+/// How long the log may take to answer one question; a log that has been silent for so
+/// long is not asked.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Feels the pulse of one node, again and again.
@@ -54,6 +55,10 @@ pub struct Pulse {
     hubs: Vec<Option<Question>>,
     /// For realms whose tail is behind: how far it was, and since when.
     tails: HashMap<usize, (u64, Instant)>,
+    /// How far the tails were at the last look.
+    seen: HashMap<usize, u64>,
+    /// Since when questions to the log fail.
+    log_fails_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -68,34 +73,51 @@ impl Pulse {
     #[must_use]
     pub fn new(node: Arc<Node>, patience: Duration) -> Self {
         let hubs = node.hubs.iter().map(|_| None).collect();
-        Self { node, patience, hubs, tails: HashMap::new() }
+        let (tails, seen) = (HashMap::new(), HashMap::new());
+        Self { node, patience, hubs, tails, seen, log_fails_since: None }
     }
 
-    /// The parts that are stuck now. Call it several times within the patience.
+    /// The hubs and tails that are stuck now. Call it several times within the patience.
     ///
     /// # Cancel safety
     ///
     /// Safe: the next call asks again.
     pub async fn feel(&mut self) -> Vec<Stuck> {
+        // The lease tells others how many there are.
+        self.node.facts();
         let mut stuck = Vec::new();
         if self.has_stuck_hub() {
             stuck.push(Stuck::Hub);
         }
         let entries: Vec<RealmEntry> = self.node.realms.read().values().cloned().collect();
-        for entry in entries {
-            match self.is_tail_stuck(&entry).await {
+        let is_live = |key: &usize| entries.iter().any(|entry| entry.key == *key);
+        self.tails.retain(|key, _| is_live(key));
+        self.seen.retain(|key, _| is_live(key));
+        let mut has_failed = false;
+        for entry in &entries {
+            // The other realms are in the same store.
+            if has_failed || self.node.log.silent_for().is_some_and(|since| since >= LOG_PATIENCE) {
+                break;
+            }
+            match self.is_tail_stuck(entry).await {
                 Some(true) => stuck.push(Stuck::Tail),
                 Some(false) => {}
-                // The other realms are in the same store.
-                None => {
-                    stuck.push(Stuck::Log);
-                    break;
-                }
+                None => has_failed = true,
             }
         }
-        stuck.sort_unstable();
+        self.log_fails_since = match has_failed {
+            true => self.log_fails_since.or(Some(Instant::now())),
+            false => None,
+        };
         stuck.dedup();
         stuck
+    }
+
+    /// How long the log has not answered, by its own account or by what was asked here.
+    #[must_use]
+    pub fn log_away_for(&self) -> Duration {
+        let failing = self.log_fails_since.map(|since| since.elapsed());
+        self.node.log.silent_for().max(failing).unwrap_or_default()
     }
 
     fn has_stuck_hub(&mut self) -> bool {
@@ -119,14 +141,19 @@ impl Pulse {
 
     /// `None` when the log does not answer.
     async fn is_tail_stuck(&mut self, entry: &RealmEntry) -> Option<bool> {
+        let now = Instant::now();
         let seen = entry.realm.ring.fill().last;
+        // A tail that moves needs no question.
+        if self.seen.insert(entry.key, seen).is_some_and(|before| before != seen) {
+            self.tails.remove(&entry.key);
+            return Some(false);
+        }
         let newer = self.node.log.range(&entry.realm.id, seen, 1);
         let newer = timeout(LOG_PATIENCE, newer).await.ok()?.ok()?;
         if newer.is_empty() {
             self.tails.remove(&entry.key);
             return Some(false);
         }
-        let now = Instant::now();
         let (was_at, since) = self.tails.entry(entry.key).or_insert((seen, now));
         if *was_at != seen {
             (*was_at, *since) = (seen, now);
@@ -188,7 +215,9 @@ mod tests {
                 ring_bytes: 1 << 20,
                 replay_events: 100,
                 replay_bytes: 1 << 20,
+                session_ttl: Duration::from_secs(60),
             },
+            facts: Arc::default(),
             metrics: Metrics::new("n", 2),
             clock,
         };

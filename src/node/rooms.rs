@@ -47,6 +47,11 @@ impl Rooms {
         }
     }
 
+    /// Forgets all rooms of a realm.
+    pub(super) fn forget(&self, realm: usize) {
+        self.0.lock().retain(|(key, _), _| *key != realm);
+    }
+
     /// The last messages of a room at or before `offset`, oldest first.
     pub(super) fn history(&self, realm: usize, room: &Id, offset: u64) -> Vec<Arc<Record>> {
         let rooms = self.0.lock();

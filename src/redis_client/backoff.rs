@@ -32,9 +32,16 @@ impl Backoff {
         random_part(ceiling)
     }
 
-    /// An attempt went well: the next row begins.
-    pub(super) fn reset(&mut self) {
-        self.ceiling = FIRST;
+    /// True before the first wait of a row.
+    pub(super) fn is_first(&self) -> bool {
+        self.ceiling == FIRST
+    }
+
+    /// What was tried went well for so long: when that was a while, a new row begins.
+    pub(super) fn lasted(&mut self, time: Duration) {
+        if time >= LAST {
+            self.ceiling = FIRST;
+        }
     }
 }
 
@@ -62,8 +69,10 @@ mod tests {
             for largest in &mut ceilings {
                 *largest = (*largest).max(backoff.next().as_millis());
             }
-            backoff.reset();
-            assert!(backoff.next() <= FIRST);
+            backoff.lasted(LAST / 2);
+            assert!(!backoff.is_first());
+            backoff.lasted(LAST);
+            assert!(backoff.is_first() && backoff.next() <= FIRST);
         }
         for (largest, limit) in ceilings.iter().zip([50, 100, 200, 400, 800, 1600, 2000, 2000]) {
             assert!(*largest <= limit && *largest > limit / 2, "{ceilings:?}");

@@ -3,9 +3,9 @@
 //! Invariants: what could lose acknowledged events is refused; what is only unwise,
 //! or may not be asked, is warned about.
 
-use redis::{Value, pipe};
+use redis::{Cmd, Value, cmd};
 
-use super::{RedisClient, RedisError, StartError, reply, settings::Address};
+use super::{RedisClient, RedisError, StartError, connect, reply, settings::Address};
 
 /// The oldest version that has what the scripts use.
 const OLDEST: (u32, u32) = (7, 0);
@@ -18,7 +18,7 @@ const EVICTION_DEFECT: [(u32, u32, u32); 2] = [(7, 2, 0), (8, 6, 3)];
 pub(super) async fn run(client: &RedisClient, is_ha: bool) -> Result<(), StartError> {
     let addresses = client.0.topology.primaries().await.map_err(StartError::Unreachable)?;
     for address in addresses {
-        let info = ask(client, &address, pipe().cmd("INFO")).await;
+        let info = ask(client, &address, &cmd("INFO")).await;
         let info = match info {
             Ok(info) => info,
             Err(RedisError::Server { code, message }) => {
@@ -34,15 +34,9 @@ pub(super) async fn run(client: &RedisClient, is_ha: bool) -> Result<(), StartEr
     Ok(())
 }
 
-async fn ask(
-    client: &RedisClient,
-    address: &Address,
-    question: &redis::Pipeline,
-) -> Result<Value, RedisError> {
+async fn ask(client: &RedisClient, address: &Address, question: &Cmd) -> Result<Value, RedisError> {
     let mut connection = client.0.pools.connection(address).await?;
-    let answers = connection.send_packed_commands(question, 0, question.len()).await;
-    let answers = super::refusals_first(answers.map_err(RedisError::sent)?)?;
-    answers.into_iter().next().ok_or(RedisError::Unexpected { expected: "one answer" })
+    connect::send(&mut connection, question).await.map_err(RedisError::of_reading)
 }
 
 /// What a server tells about itself.
@@ -83,33 +77,97 @@ fn refuse(info: &Info<'_>, is_ha: bool) -> Result<(), StartError> {
 
 async fn warn(client: &RedisClient, address: &Address, info: &Info<'_>) {
     let settings = &client.0.settings;
-    if !address.is_loopback() && !(settings.is_encrypted && settings.has_password) {
+    let is_guarded = settings.is_encrypted && settings.has_password;
+    for what in unwise(info, address.is_loopback() || is_guarded) {
         tracing::warn!(
             %address,
             encrypted = settings.is_encrypted,
             password = settings.has_password,
-            "redis is reached over a network without encryption or without a password"
+            "{what}"
         );
     }
-    if info.get("maxmemory_policy").is_some_and(|policy| policy != "noeviction") {
-        tracing::warn!(%address, "redis will evict the log once `maxmemory` is set");
-    }
-    let version = info.version();
-    let [first, safe] = EVICTION_DEFECT;
-    if version < first || version >= safe {
+    if !has_eviction_defect(info.version()) {
         return;
     }
-    let question = pipe().cmd("CONFIG").arg("GET").arg("maxmemory-clients").clone();
+    let question = cmd("CONFIG").arg("GET").arg("maxmemory-clients").take();
     let limit = ask(client, address, &question).await.ok();
-    let is_off = limit.as_ref().is_some_and(|limit| {
-        let mut pairs = limit.as_map_iter().into_iter().flatten();
-        pairs.any(|(_, value)| reply::text(value) == Some("0"))
-    });
-    if !is_off {
+    if !limit.as_ref().is_some_and(is_zero) {
         tracing::warn!(
             %address,
             "this version of redis may crash when `maxmemory-clients` evicts a client \
              (CVE-2026-23479): set it to 0 or update"
         );
+    }
+}
+
+/// What should be changed though it works.
+fn unwise(info: &Info<'_>, is_guarded: bool) -> Vec<&'static str> {
+    let evicts = info.get("maxmemory_policy").is_some_and(|policy| policy != "noeviction");
+    let all = [
+        (!is_guarded, "redis is reached over a network without encryption or without a password"),
+        (evicts, "redis would evict the log as soon as `maxmemory` is set"),
+    ];
+    all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, what)| what).collect()
+}
+
+fn has_eviction_defect(version: (u32, u32, u32)) -> bool {
+    let [first, safe] = EVICTION_DEFECT;
+    (first..safe).contains(&version)
+}
+
+/// Whether the one value of an answer to `CONFIG GET` is 0.
+fn is_zero(answer: &Value) -> bool {
+    let mut pairs = answer.as_map_iter().into_iter().flatten();
+    pairs.any(|(_, value)| reply::text(value) == Some("0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\nmaxmemory:0\r\n\
+                        maxmemory_policy:noeviction\r\nmin_slaves_good_slaves:0\r\n";
+
+    fn refused(from: &str, to: &str, is_ha: bool) -> String {
+        let text = GOOD.replace(from, to);
+        assert!(from.is_empty() || text != GOOD, "{from}");
+        refuse(&Info(&text), is_ha).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn f46_what_could_lose_events_is_refused() {
+        assert_eq!(refused("", "", true), "");
+        assert_eq!(refused("min_slaves", "x", false), "");
+        assert!(refused("min_slaves", "x", true).contains("min-replicas-to-write"));
+        for (version, fits) in
+            [("6.2.14", false), ("7.0.0", true), ("10.0.1", true), ("x", false), ("7", true)]
+        {
+            let error = refused("7.0.15", version, false);
+            assert_eq!(error.is_empty(), fits, "{version}: {error}");
+        }
+        assert_eq!(refused("noeviction", "allkeys-lru", false), "", "without a limit");
+        assert!(refused("noeviction", "allkeys-lru", true).contains("allkeys-lru"));
+        let text = GOOD.replace("noeviction", "volatile-ttl").replace("maxmemory:0", "maxmemory:9");
+        assert!(matches!(refuse(&Info(&text), false), Err(StartError::Evicts { .. })));
+    }
+
+    #[test]
+    fn k09_k11_what_is_unwise_is_known() {
+        assert_eq!(unwise(&Info(GOOD), true), [""; 0]);
+        assert!(unwise(&Info(GOOD), false)[0].contains("without a password"));
+        let text = GOOD.replace("noeviction", "allkeys-lru");
+        assert!(unwise(&Info(&text), true)[0].contains("evict"));
+        for (version, is_bad) in [
+            ((7, 0, 15), false),
+            ((7, 2, 0), true),
+            ((8, 6, 2), true),
+            ((8, 6, 3), false),
+            ((9, 0, 0), false),
+        ] {
+            assert_eq!(has_eviction_defect(version), is_bad, "{version:?}");
+        }
+        let text = |text: &str| Value::BulkString(text.into());
+        let answer = |limit| Value::Map(vec![(text("maxmemory-clients"), text(limit))]);
+        assert!(is_zero(&answer("0")) && !is_zero(&answer("100")) && !is_zero(&Value::Nil));
     }
 }

@@ -3,8 +3,10 @@
 //! Invariants: a connection that is returned is logged in, and its server said that
 //! it is a primary; it ends when its last clone is dropped.
 
+use std::time::Duration;
+
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, PushInfo, Value,
+    AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value,
     aio::{MultiplexedConnection, SendError},
 };
 use tokio::time::timeout;
@@ -59,11 +61,11 @@ pub(super) async fn ask(
     answer.unwrap_or_else(|_| Err(RedisError::unavailable("no answer within 1 s")))
 }
 
-/// The timeouts of every connection.
+/// The timeouts of every connection; those of answers belong to the requests.
 pub(super) fn config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(COMMAND_TIMEOUT))
+        .set_response_timeout(None)
 }
 
 /// Sends one command; a refusal is an error.
@@ -71,11 +73,21 @@ pub(super) async fn send(
     connection: &mut MultiplexedConnection,
     command: &Cmd,
 ) -> Result<Value, RedisError> {
-    let answer = connection.send_packed_command(command).await.map_err(RedisError::sent)?;
-    match answer {
-        Value::ServerError(error) => Err(RedisError::refused(&error)),
-        answer => Ok(answer),
-    }
+    let answer = timeout(COMMAND_TIMEOUT, connection.send_packed_command(command)).await;
+    let answer = answer.map_err(|_| RedisError::late())?;
+    reply::accepted(answer.map_err(RedisError::sent)?)
+}
+
+/// Sends several commands at once and waits so long for the last answer. Refusals are
+/// among the answers.
+pub(super) async fn send_all(
+    connection: &mut MultiplexedConnection,
+    commands: &Pipeline,
+    longest: Duration,
+) -> Result<Vec<Value>, RedisError> {
+    let answers = connection.send_packed_commands(commands, 0, commands.len());
+    let answers = timeout(longest, answers).await.map_err(|_| RedisError::late())?;
+    answers.map_err(RedisError::sent)
 }
 
 /// Asks the server for its role. Who is not allowed to ask must trust the topology.
@@ -89,7 +101,7 @@ pub(super) async fn require_primary(
     };
     match reply::list(&answer).first().and_then(reply::text) {
         Some("master") => Ok(()),
-        _ => Err(RedisError::unavailable("the server is no primary")),
+        _ => Err(RedisError::no_primary()),
     }
 }
 

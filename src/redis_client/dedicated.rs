@@ -16,11 +16,11 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, PushKind, Value, aio::MultiplexedConnection, cmd};
+use redis::{Cmd, PushKind, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use super::{
@@ -155,32 +155,19 @@ async fn exchange(
     wait_replicas: Option<(u32, Duration)>,
 ) -> Result<(Value, Option<i64>), RedisError> {
     let Some((replicas, longest)) = wait_replicas else {
-        let answer = within(COMMAND_TIMEOUT, connect::send(connection, &script)).await?;
-        return Ok((answer, None));
+        return Ok((connect::send(connection, &script).await?, None));
     };
     let mut both = redis::Pipeline::with_capacity(2);
     let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
     both.add_command(script).cmd("WAIT").arg(replicas).arg(millis);
-    let sending = async {
-        connection.send_packed_commands(&both, 0, both.len()).await.map_err(RedisError::sent)
-    };
-    let answers = within(COMMAND_TIMEOUT + longest, sending).await?;
+    let answers = connect::send_all(connection, &both, COMMAND_TIMEOUT + longest).await?;
     let mut answers = answers.into_iter();
     let (Some(answer), Some(waited)) = (answers.next(), answers.next()) else {
         return Err(RedisError::Unexpected { expected: "two answers" });
     };
-    if let Value::ServerError(error) = answer {
-        return Err(RedisError::refused(&error));
-    }
+    let answer = reply::accepted(answer)?;
     // A wait that is refused proves nothing: no replica is known to have it.
     Ok((answer, Some(reply::number(&waited).unwrap_or(0))))
-}
-
-async fn within<T>(
-    longest: Duration,
-    answer: impl Future<Output = Result<T, RedisError>>,
-) -> Result<T, RedisError> {
-    timeout(longest, answer).await.unwrap_or_else(|_| Err(RedisError::late()))
 }
 
 /// Counts a call that waits for its answer.
@@ -205,19 +192,25 @@ async fn keep(shared: Arc<Shared>, wanted: Wanted) {
     loop {
         match opened(&shared).await {
             Ok(live) => {
-                tracing::info!(address = %live.address, key = shared.key, "redis is connected");
-                backoff.reset();
-                wanted.up();
-                let ended = live.clone();
+                if wanted.up() {
+                    tracing::info!(address = %live.address, "redis is connected again");
+                }
+                let (began, ended) = (Instant::now(), live.clone());
                 shared.current.send_replace(Some(live));
                 let cause = end_of(&shared, &ended).await;
+                backoff.lasted(began.elapsed());
                 shared.current.send_replace(None);
                 wanted.down();
                 shared.client.0.topology.forget(&ended.address, None);
-                tracing::warn!(address = %ended.address, cause, "redis connection is renewed");
+                tracing::warn!(address = %ended.address, cause, "redis connection ended");
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "no redis connection");
+                let error = &error as &dyn std::error::Error;
+                if backoff.is_first() {
+                    tracing::warn!(error, key = shared.key, "no redis connection");
+                } else {
+                    tracing::debug!(error, key = shared.key, "still no redis connection");
+                }
             }
         }
         tokio::select! {
@@ -257,8 +250,8 @@ async fn end_of(shared: &Shared, live: &Live) -> &'static str {
     }
 }
 
-/// Tries a connection that has nothing to do; ends when it does not answer. One that
-/// has something to do is tried by that.
+/// Tries a connection that has nothing to do; ends when it does not answer, or its
+/// server is no primary any more. One that has something to do is tried by that.
 async fn silence(shared: &Shared, mut connection: MultiplexedConnection) {
     loop {
         let answered = shared.answered.load(Ordering::Relaxed);
@@ -268,7 +261,7 @@ async fn silence(shared: &Shared, mut connection: MultiplexedConnection) {
         if is_busy {
             continue;
         }
-        if connect::send(&mut connection, &cmd("PING")).await.is_err() {
+        if connect::require_primary(&mut connection).await.is_err() {
             return;
         }
     }

@@ -10,6 +10,9 @@ use super::reply::{self, Reaction};
 /// The reason of an answer that did not come in time.
 const LATE: &str = "no answer in time";
 
+/// The reason of a server that said what it is.
+const NO_PRIMARY: &str = "the server is no primary";
+
 /// Whose fault an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
@@ -108,6 +111,16 @@ impl RedisError {
     /// True when the wait for the answer ended.
     pub(super) fn is_timeout(&self) -> bool {
         matches!(self, Self::Indeterminate { reason: LATE, .. })
+    }
+
+    /// The server says that it is no primary.
+    pub(super) fn no_primary() -> Self {
+        Self::unavailable(NO_PRIMARY)
+    }
+
+    /// True for [`RedisError::no_primary`].
+    pub(super) fn is_no_primary(&self) -> bool {
+        matches!(self, Self::Unavailable { reason: NO_PRIMARY, .. })
     }
 
     /// What a server's refusal means.

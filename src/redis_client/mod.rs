@@ -34,29 +34,34 @@ pub(crate) mod testing;
 mod tests;
 mod topology;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 pub use redis::Value;
 use redis::{Cmd, Pipeline};
 use tokio::time::{Instant, sleep};
 
 use crate::{config, metrics::Metrics};
-use connect::send;
+use connect::{send, send_all};
 pub use dedicated::Dedicated;
 pub use error::{Blame, RedisError, StartError};
 use pool::Pools;
 pub use reply::{Meaning, REPLIES, Reaction};
 use roles::{Roles, Wanted};
 pub use script::{NO_ARGS, Script};
-use settings::{Address, Settings};
+use settings::{Address, COMMAND_TIMEOUT, Settings};
 pub use subscription::{GapCause, Inbox, Kick, Pushed, Subscription};
 use topology::Topology;
 
 /// The servers of one deployment. Clones share everything.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RedisClient(Arc<Inner>);
 
-#[derive(Debug)]
+impl fmt::Debug for RedisClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("RedisClient").field(&self.0.settings).finish()
+    }
+}
+
 struct Inner {
     settings: Arc<Settings>,
     topology: Topology,
@@ -214,7 +219,9 @@ impl RedisClient {
         }
         .await;
         match &result {
-            Ok(_) => self.0.pool.up(),
+            Ok(_) => {
+                self.0.pool.up();
+            }
             Err(error) => {
                 if matches!(
                     error,
@@ -233,13 +240,7 @@ impl RedisClient {
         if error.reaction() != Reaction::Resolve {
             return;
         }
-        let hint = match error {
-            RedisError::Server { code, message } if code == "MOVED" => {
-                message.split_whitespace().nth(1).and_then(Address::parse)
-            }
-            _ => None,
-        };
-        self.0.topology.forget(address, hint);
+        self.0.topology.forget(address, moved_to(error));
         self.0.pools.forget(address);
     }
 }
@@ -280,18 +281,16 @@ impl Request<'_> {
                 Ok(vec![result?])
             }
             Self::Reads(commands) => {
-                let answers = connection.send_packed_commands(commands, 0, commands.len()).await;
-                refusals_first(answers.map_err(RedisError::sent)?)
+                let answers = send_all(connection, commands, COMMAND_TIMEOUT).await?;
+                answers.into_iter().map(reply::accepted).collect()
             }
         }
     }
 }
 
-/// The answers, or the first refusal among them.
-fn refusals_first(answers: Vec<Value>) -> Result<Vec<Value>, RedisError> {
-    let one = |answer| match answer {
-        Value::ServerError(error) => Err(RedisError::refused(&error)),
-        answer => Ok(answer),
-    };
-    answers.into_iter().map(one).collect()
+/// The server that a refusal names: `MOVED 3999 127.0.0.1:6381`.
+fn moved_to(error: &RedisError) -> Option<Address> {
+    let RedisError::Server { code, message } = error else { return None };
+    let place = message.split_whitespace().nth(1).filter(|_| code == "MOVED");
+    place.and_then(Address::parse).filter(|address| !address.host.is_empty())
 }

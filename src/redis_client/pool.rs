@@ -51,7 +51,7 @@ impl Pools {
             | PoolError::NoRuntimeSpecified
             | PoolError::PostCreateHook(_)) => {
                 let source = Some(error.into());
-                RedisError::Unavailable { reason: "the server is no primary", source }
+                RedisError::Unavailable { reason: "no pooled connection", source }
             }
         })
     }

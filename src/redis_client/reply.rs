@@ -4,7 +4,7 @@
 
 use redis::Value;
 
-use super::error::Blame;
+use super::error::{Blame, RedisError};
 
 /// What to do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,14 +105,23 @@ pub(super) fn meaning(code: &str, message: &str) -> Meaning {
     REPLIES.iter().find(fits).copied().unwrap_or(OTHER)
 }
 
+/// The answer, unless it is a refusal.
+pub(super) fn accepted(answer: Value) -> Result<Value, RedisError> {
+    if let Value::ServerError(error) = &answer {
+        return Err(RedisError::refused(error));
+    }
+    Ok(answer)
+}
+
 /// The text in `value`, whatever kind of text it is.
 pub(super) fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),
-        Value::Okay => Some("OK"),
-        _ => None,
+    if let Value::BulkString(bytes) = value {
+        return std::str::from_utf8(bytes).ok();
     }
+    if let Value::SimpleString(text) | Value::VerbatimString { text, .. } = value {
+        return Some(text);
+    }
+    None
 }
 
 /// The parts of a list, or nothing.
@@ -122,8 +131,5 @@ pub(super) fn list(value: &Value) -> &[Value] {
 
 /// The number in `value`.
 pub(super) fn number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        other => text(other)?.parse().ok(),
-    }
+    if let Value::Int(number) = value { Some(*number) } else { text(value)?.parse().ok() }
 }

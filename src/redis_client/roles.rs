@@ -2,14 +2,13 @@
 //!
 //! Invariants: a role is up when it has a connection and every one of them is open.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use parking_lot::Mutex;
 
 use crate::metrics::{Metrics, REDIS_ROLES};
 
 /// The counts of every role.
-#[derive(Debug)]
 pub(super) struct Roles {
     metrics: Arc<Metrics>,
     counts: Mutex<[Count; REDIS_ROLES.len()]>,
@@ -46,7 +45,6 @@ impl Roles {
 }
 
 /// A connection that should be open. Dropping it means that it is wanted no more.
-#[derive(Debug)]
 pub(super) struct Wanted {
     roles: Arc<Roles>,
     role: &'static str,
@@ -60,18 +58,19 @@ struct State {
 }
 
 impl Wanted {
-    /// It is open. Counted as a reconnect unless it is the first time.
-    pub(super) fn up(&self) {
+    /// It is open. Returns whether it was lost before, which is counted.
+    pub(super) fn up(&self) -> bool {
         let mut state = self.state.lock();
-        if state.is_open {
-            return;
+        let before = std::mem::replace(&mut *state, State { is_open: true, was_open: true });
+        drop(state);
+        if before.is_open {
+            return false;
         }
-        if state.was_open {
+        if before.was_open {
             self.roles.metrics.redis_reconnects_total.with_label_values(&[self.role]).inc();
         }
-        *state = State { is_open: true, was_open: true };
-        drop(state);
         self.roles.change(self.role, |count| count.open += 1);
+        before.was_open
     }
 
     /// It is closed. Returns whether it was open.
@@ -83,6 +82,12 @@ impl Wanted {
             self.roles.change(self.role, |count| count.open -= 1);
         }
         was_open
+    }
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Wanted").field(&self.role).finish()
     }
 }
 

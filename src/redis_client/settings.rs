@@ -12,7 +12,10 @@ use redis::{
     RedisConnectionInfo, TlsCertificates,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::{
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 
 use super::error::RedisError;
 use crate::config::{Redis, RedisMode, Secret};
@@ -138,14 +141,11 @@ impl Settings {
             Peer::Sentinel => &self.sentinel,
         };
         let (host, port) = (address.host.clone(), address.port);
-        let place = match template.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(host, port),
+        let place = if let ConnectionAddr::TcpTls { tls_params, .. } = template.addr() {
+            let tls_params = tls_params.clone();
+            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params }
+        } else {
+            ConnectionAddr::Tcp(host, port)
         };
         template.clone().set_addr(place).set_tcp_settings(tcp())
     }
@@ -162,12 +162,11 @@ fn tcp() -> TcpSettings {
 fn parse(url: &Secret) -> Result<ConnectionInfo, RedisError> {
     let info = url.reveal().into_connection_info();
     let info = info.map_err(|error| RedisError::settings("url", error.to_string()))?;
-    let is_sure = match info.addr() {
-        ConnectionAddr::Tcp(..) => true,
-        ConnectionAddr::TcpTls { insecure, .. } => !insecure,
-        _ => false,
-    };
-    if !is_sure {
+    let is_known = matches!(
+        info.addr(),
+        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { insecure: false, .. }
+    );
+    if !is_known {
         let text = "must begin with redis:// or rediss://, without `#insecure`";
         return Err(RedisError::settings("url", text));
     }
@@ -178,12 +177,11 @@ fn parse(url: &Secret) -> Result<ConnectionInfo, RedisError> {
 }
 
 fn address(place: &ConnectionAddr) -> Option<Address> {
-    match place {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            Some(Address { host: host.clone(), port: *port })
-        }
-        _ => None,
-    }
+    let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) = place
+    else {
+        return None;
+    };
+    Some(Address { host: host.clone(), port: *port })
 }
 
 fn login(by_url: RedisConnectionInfo, config: &Redis) -> RedisConnectionInfo {
@@ -212,8 +210,58 @@ fn with_certificates(
         RedisError::settings("tls_ca", format!("{} cannot be used: {reason}", file.display()))
     };
     let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    if !CertificateDer::pem_slice_iter(&pem).any(|certificate| certificate.is_ok()) {
+        return Err(unusable("it has no certificate".to_owned()));
+    }
     let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
     let client = Client::build_with_tls(info, certificates);
     let client = client.map_err(|error| unusable(error.to_string()))?;
     Ok(client.get_connection_info().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn settings(urls: &[&str]) -> Result<Settings, RedisError> {
+        let mut config = Config::for_tests().redis;
+        config.urls = urls.iter().map(|url| Secret::new(url)).collect();
+        Settings::new(&config)
+    }
+
+    /// Goal: what the configuration lets pass can be used, and is not shown.
+    #[test]
+    fn urls_that_the_configuration_accepts_are_understood() {
+        let one = settings(&["rediss://u:p%40%25@10.0.0.1/3"]).unwrap();
+        assert!(one.is_encrypted && one.has_password);
+        assert!(!format!("{one:?}").contains("p@"), "{one:?}");
+        let login = one.connection(&one.seeds[0], Peer::Server);
+        let login = login.redis_settings();
+        assert_eq!((login.username(), login.password(), login.db()), (Some("u"), Some("p@%"), 3));
+
+        let two = settings(&["redis://[::1]:7000", "redis://:x@b_1-c.example:1"]).unwrap();
+        let seeds: Vec<String> = two.seeds.iter().map(ToString::to_string).collect();
+        assert_eq!(seeds, ["[::1]:7000", "b_1-c.example:1"]);
+        assert!(two.seeds[0].is_loopback() && !two.seeds[1].is_loopback());
+        assert_eq!(Address::parse("[::1]:7000").as_ref(), Some(&two.seeds[0]));
+        assert_eq!(Address::parse("::1:7000").as_ref(), Some(&two.seeds[0]), "as MOVED has it");
+        assert_eq!(Address::parse("host"), None);
+    }
+
+    #[test]
+    fn other_urls_are_refused_without_being_shown() {
+        for urls in [
+            &[][..],
+            &["redis://a", "rediss://b"],
+            &["redis://a/1", "redis://b/2"],
+            &["rediss://:secret@a#insecure"],
+            &["redis://:secret@a:99999"],
+            &["unix:///secret"],
+        ] {
+            let error = settings(urls).unwrap_err();
+            assert!(matches!(error, RedisError::Settings { key: "url", .. }), "{error:?}");
+            assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+        }
+    }
 }

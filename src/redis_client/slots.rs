@@ -108,7 +108,7 @@ mod tests {
         for (key, slot) in [
             ("", 0),
             ("foo", 12_182),
-            ("hb:{default}:m", 15_495),
+            ("hb:{default}:m", 5_718),
             ("{user1000}.following", 3_443),
             ("foo{}{bar}", 8_363),
             ("foo{{bar}}zap", 4_015),

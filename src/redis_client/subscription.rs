@@ -21,7 +21,7 @@ use bytes::Bytes;
 use redis::{PushInfo, PushKind, Value, aio::MultiplexedConnection, cmd};
 use tokio::{
     sync::{Notify, mpsc},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use super::{RedisClient, RedisError, backoff::Backoff, connect, roles::Wanted, settings::Address};
@@ -31,7 +31,7 @@ use crate::{config::RedisMode, lifecycle::CancellationToken, metrics::IntCounter
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How often the connection is tried.
-const PING_PERIOD: Duration = Duration::from_secs(1);
+const TRIAL_PERIOD: Duration = Duration::from_secs(1);
 
 /// What a subscription says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum GapCause {
     Disconnected,
     /// The connection did not answer.
     Silent,
+    /// The server is no primary any more.
+    NoPrimary,
     /// The listener was too slow.
     Overflow,
     /// The server ended the subscription, as when the slot moved.
@@ -148,19 +150,25 @@ impl Subscription {
         loop {
             match self.session().await {
                 Ok(session) => {
-                    tracing::info!(address = %session.address, "redis subscription is open");
-                    backoff.reset();
-                    self.wanted.up();
+                    if self.wanted.up() {
+                        tracing::info!(address = %session.address, "redis subscribed again");
+                    }
+                    let began = Instant::now();
                     let cause = self.end_of(session).await;
+                    backoff.lasted(began.elapsed());
                     self.wanted.down();
-                    tracing::warn!(?cause, "redis subscription is renewed");
+                    tracing::warn!(?cause, "redis subscription ended");
                     if self.queue.send(Pushed::Gap(cause)).await.is_err() {
                         return;
                     }
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::debug!(error, "no redis subscription");
+                    if backoff.is_first() {
+                        tracing::warn!(error, channel = self.channel, "no redis subscription");
+                    } else {
+                        tracing::debug!(error, channel = self.channel, "still no subscription");
+                    }
                 }
             }
             tokio::select! {
@@ -224,7 +232,7 @@ impl Subscription {
             biased;
             () = self.kick.0.notified() => GapCause::Renewed,
             cause = session.ended.recv() => cause.unwrap_or(GapCause::Disconnected),
-            () = silence(session.connection.clone(), &session.listener) => GapCause::Silent,
+            cause = silence(session.connection.clone(), &session.listener) => cause,
         };
         session.listener.is_deaf.store(true, Ordering::Release);
         self.client.0.topology.forget(&session.address, None);
@@ -240,16 +248,18 @@ struct Session {
     ended: mpsc::Receiver<GapCause>,
 }
 
-/// Ends when the server neither answers nor sends anything.
-async fn silence(mut connection: MultiplexedConnection, listener: &Listener) {
+/// Ends when the server neither answers nor sends anything, or is no primary any more.
+async fn silence(mut connection: MultiplexedConnection, listener: &Listener) -> GapCause {
     loop {
-        sleep(PING_PERIOD).await;
+        sleep(TRIAL_PERIOD).await;
         let heard = listener.heard.load(Ordering::Relaxed);
-        let answer = connect::send(&mut connection, &cmd("PING")).await;
-        // The answer waits behind messages that are on their way: while they come,
-        // the link lives.
-        if answer.is_err() && listener.heard.load(Ordering::Relaxed) == heard {
-            return;
+        match connect::require_primary(&mut connection).await {
+            Ok(()) => {}
+            Err(error) if error.is_no_primary() => return GapCause::NoPrimary,
+            // The answer waits behind messages that are on their way: while they come,
+            // the link lives.
+            Err(_) if listener.heard.load(Ordering::Relaxed) != heard => {}
+            Err(_) => return GapCause::Silent,
         }
     }
 }
@@ -273,38 +283,109 @@ impl Listener {
         if self.is_deaf.load(Ordering::Acquire) {
             return;
         }
-        match info.kind {
-            PushKind::Disconnection => self.end(GapCause::Disconnected),
-            PushKind::Unsubscribe | PushKind::SUnsubscribe => self.end(GapCause::Unsubscribed),
-            PushKind::Subscribe | PushKind::SSubscribe => self.offer(Pushed::Subscribed, 0),
-            PushKind::Message | PushKind::SMessage => {
-                let mut parts = info.data.into_iter();
-                let channel = parts.next();
-                let is_ours = matches!(&channel, Some(Value::BulkString(name))
-                    if name == self.channel.as_bytes());
-                if let (true, Some(Value::BulkString(message))) = (is_ours, parts.next()) {
-                    let length = message.len();
-                    self.offer(Pushed::Message(message.into()), length);
-                }
-            }
-            _ => {}
+        let is = |kinds: &[PushKind]| kinds.contains(&info.kind);
+        if is(&[PushKind::Disconnection]) {
+            self.end(GapCause::Disconnected);
+        } else if is(&[PushKind::Unsubscribe, PushKind::SUnsubscribe]) {
+            self.end(GapCause::Unsubscribed);
+        } else if is(&[PushKind::Subscribe, PushKind::SSubscribe]) {
+            self.offer(Pushed::Subscribed, 0);
+        } else if is(&[PushKind::Message, PushKind::SMessage])
+            && let Some(message) = self.message(info.data)
+        {
+            let length = message.len();
+            self.offer(Pushed::Message(message), length);
         }
+    }
+
+    /// The message in `[channel, message]`, when it is of our channel.
+    fn message(&self, data: Vec<Value>) -> Option<Bytes> {
+        let [Value::BulkString(channel), Value::BulkString(message)] =
+            <[Value; 2]>::try_from(data).ok()?
+        else {
+            return None;
+        };
+        (channel == self.channel.as_bytes()).then(|| message.into())
     }
 
     fn offer(&self, pushed: Pushed, bytes: usize) {
         self.heard.fetch_add(1, Ordering::AcqRel);
+        // Before the message is there to be taken, so that the sum never goes below 0.
         let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = waiting.saturating_add(bytes) <= BYTES_MAX;
-        if !fits || self.queue.try_send(pushed).is_err() {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.overflows.inc();
-            self.end(GapCause::Overflow);
+        if fits && self.queue.try_send(pushed).is_ok() {
+            return;
         }
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if !self.queue.is_closed() {
+            self.overflows.inc();
+        }
+        self.end(GapCause::Overflow);
     }
 
     fn end(&self, cause: GapCause) {
         self.is_deaf.store(true, Ordering::Release);
         // A second reason changes nothing.
         self.ends.try_send(cause).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis_client::testing;
+
+    fn ear(capacity: usize) -> (Listener, Inbox, mpsc::Receiver<GapCause>) {
+        let (queue, inbox) = mpsc::channel(capacity);
+        let (ends, ended) = mpsc::channel(1);
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let inbox = Inbox { queue: inbox, waiting_bytes: Arc::clone(&waiting_bytes) };
+        let listener = Listener {
+            channel: "t".to_owned(),
+            queue,
+            waiting_bytes,
+            overflows: testing::metrics().redis_overflows_total.clone(),
+            heard: AtomicU64::new(0),
+            is_deaf: AtomicBool::new(false),
+            ends,
+        };
+        (listener, inbox, ended)
+    }
+
+    fn message(bytes: usize) -> PushInfo {
+        let data = vec![Value::BulkString(b"t".to_vec()), Value::BulkString(vec![7; bytes])];
+        PushInfo { kind: PushKind::SMessage, data }
+    }
+
+    /// Goal: K07: what comes all at once is bounded in bytes, too, and what was taken
+    /// makes room.
+    #[test]
+    fn k07_bytes_are_bounded_and_room_comes_back() {
+        let (listener, mut inbox, mut ended) = ear(100);
+        for _ in 0..3 {
+            listener.hear(message(BYTES_MAX / 2));
+            listener.hear(message(BYTES_MAX / 2));
+            assert!(ended.try_recv().is_err());
+            for _ in 0..2 {
+                assert!(matches!(inbox.try_recv(), Some(Pushed::Message(_))));
+            }
+        }
+        listener.hear(message(BYTES_MAX));
+        listener.hear(message(1));
+        assert_eq!(ended.try_recv(), Ok(GapCause::Overflow));
+        assert_eq!(listener.overflows.get(), 1);
+        listener.hear(message(0));
+        assert!(matches!(inbox.try_recv(), Some(Pushed::Message(_))));
+        assert_eq!(inbox.try_recv(), None, "nothing follows what was lost");
+        assert_eq!(inbox.waiting_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_listener_that_left_is_no_overflow() {
+        let (listener, inbox, mut ended) = ear(1);
+        drop(inbox);
+        listener.hear(message(1));
+        assert!(ended.try_recv().is_ok());
+        assert_eq!(listener.overflows.get(), 0);
     }
 }

@@ -102,14 +102,20 @@ impl Server {
             if self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some()) {
                 return false;
             }
-            match self.try_command(&["PING"]).await {
-                Ok(Value::ServerError(error)) if error.code() == "LOADING" => {}
-                Ok(_) => return true,
-                Err(_) => {}
+            if self.is_ready().await {
+                return true;
             }
             sleep(Duration::from_millis(10)).await;
         }
         false
+    }
+
+    /// Whether this very process answers, and has read its data.
+    async fn is_ready(&self) -> bool {
+        let Ok(info) = self.try_command(&["INFO"]).await else { return false };
+        let pid = self.child.as_ref().map(|child| format!("process_id:{}\\r", child.id()));
+        let info = format!("{info:?}");
+        pid.is_some_and(|pid| info.contains(&pid)) && !info.contains("loading:1")
     }
 
     /// What it wrote to its log.
@@ -211,7 +217,8 @@ pub(crate) fn config(mode: RedisMode, servers: &[&Server]) -> Redis {
     config
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
     // A node of a cluster also listens on this number plus 10,000.
     loop {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

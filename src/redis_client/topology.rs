@@ -112,8 +112,9 @@ impl Topology {
             RedisMode::Cluster => {
                 known.sources.retain(|source| source != address && Some(source) != hint.as_ref());
                 known.sources.push(address.clone());
-                known.sources.extend(hint);
-                known.sources.rotate_right(1);
+                if let Some(hint) = hint {
+                    known.sources.insert(0, hint);
+                }
             }
         }
     }

@@ -176,6 +176,9 @@ impl Doorkeeper {
         if self.context.draining.is_cancelled() {
             return Err(self.deny("handshake", "draining"));
         }
+        if self.context.node.is_cut_off() {
+            return Err(self.deny("handshake", "log_away"));
+        }
         let rate = Rate {
             per_second: limits.handshakes_per_second,
             burst: f64::from(limits.handshakes_burst),
@@ -248,6 +251,7 @@ impl Doorkeeper {
                 self.answer(503, "the node is full, try again")
             }
             ("handshake", "draining") => self.answer(503, "the node is stopping, try another"),
+            ("handshake", "log_away") => self.answer(503, "the log is away, try again"),
             ("limit", _) => self.answer(429, "too many from here, try again later"),
             ("auth", _) => self.answer(401, "a token is needed"),
             (_, _) => self.answer(400, "the name is not 1 to 64 of A-Z a-z 0-9 _ . @ -"),

@@ -212,4 +212,14 @@ pub(super) static ROWS: &[Key] = &[
         Duration(|d| &mut d.config.limits.session_ttl, seconds(1), seconds(7 * 86_400)),
         "How long a connection can be resumed after its socket ended.",
     ),
+    live(
+        "limits.log_not_ready_after",
+        Duration(|d| &mut d.config.limits.log_not_ready_after, seconds(1), seconds(60)),
+        "How long the log may be silent before the node is not ready.",
+    ),
+    live(
+        "limits.log_close_after",
+        Duration(|d| &mut d.config.limits.log_close_after, seconds(2), seconds(86_400)),
+        "How long the log may be silent before every socket closes with 1013.",
+    ),
 ];

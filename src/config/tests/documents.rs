@@ -65,6 +65,8 @@ fn the_promised_names_exist() {
         "public.tls_cert",
         "auth.max_lifetime",
         "redis.sentinel_master",
+        "redis.username",
+        "redis.tls_ca",
         "data.dir",
         "log.retention_bytes",
         "hubs.queue",
@@ -91,7 +93,13 @@ fn the_promised_names_exist() {
     ] {
         assert!(names.contains(&promised), "{promised}");
     }
-    for secret in ["internal.api_key_file", "auth.secret_file", "public.tls_key_file"] {
+    for secret in [
+        "internal.api_key_file",
+        "auth.secret_file",
+        "redis.url_file",
+        "redis.password_file",
+        "public.tls_key_file",
+    ] {
         assert!(!matches!(keys::find(secret), keys::Meaning::Unknown(_)), "{secret}");
     }
 }

@@ -110,9 +110,37 @@ fn c07_an_open_internal_listener_without_a_key_is_refused() {
 }
 
 #[test]
-fn redis_is_refused_until_it_is_there() {
-    let errors = texts(production("redis.url = 'redis://127.0.0.1'"));
-    assert_eq!(errors, ["redis.url: this build has only the embedded log"]);
+fn redis_keys_that_mean_nothing_together_are_refused() {
+    let url = |rest: &str| format!("redis.url = '{rest}'\n");
+    let one = url("redis://127.0.0.1");
+    for (more, expected) in [
+        (url("redis://a,redis://b"), "redis.url: is a list, which needs `redis.mode`"),
+        (url("127.0.0.1:6379"), "redis.url: must be URLs that begin with redis://"),
+        (url("redis://a:x@b:y"), "redis.url: must name a host"),
+        (format!("{one}data.dir = '/tmp/x'"), "data.dir: belongs to the embedded log"),
+        (format!("{one}redis.mode = 'sentinel'"), "redis.sentinel_master: belongs to"),
+        (format!("{one}redis.sentinel_master = 'x'"), "redis.sentinel_master: belongs to"),
+        (format!("{one}redis.username = 'x'"), "redis.username: needs `redis.password`"),
+        (format!("{one}redis.tls_ca = 'f.toml'"), "redis.tls_ca: means nothing without"),
+        (format!("{}redis.tls_ca = 'gone'", url("rediss://a")), "redis.tls_ca: cannot read gone"),
+        (url("redis://a/1") + "redis.mode = 'cluster'", "redis.url: names a database"),
+        ("redis.mode = 'cluster'".to_owned(), "redis.url: is missing: `redis.mode` is set"),
+        ("redis.password = 'x'".to_owned(), "redis.url: is missing: `redis.password` is set"),
+        ("log.profile = 'ha'".to_owned(), "redis.url: is missing: `log.profile` is `ha`"),
+    ] {
+        let errors = texts(production(&more));
+        assert!(errors.iter().any(|error| error.starts_with(expected)), "{more}: {errors:?}");
+        assert!(errors.iter().all(|error| !error.contains("a:x")), "{errors:?}");
+    }
+    for more in [
+        one.clone(),
+        format!("{one}log.profile = 'ha'\nredis.password = 'x'\nredis.username = 'y'"),
+        url("redis://:p@a:1, redis://b:2") + "redis.mode = 'cluster'",
+        url("redis://a,redis://b/0") + "redis.mode = 'sentinel'\nredis.sentinel_master = 'm'",
+        url("rediss://a/2") + "redis.tls_ca = 'f.toml'\nredis.password_file = 'f.toml'",
+    ] {
+        assert_eq!(texts(production(&more)), Vec::<String>::new(), "{more}");
+    }
 }
 
 #[test]

@@ -89,6 +89,10 @@ pub struct Limits {
     pub resume_replay_bytes: usize,
     /// How long a session can be resumed after its socket ended.
     pub session_ttl: Duration,
+    /// How long the log may be silent before the node is not ready.
+    pub log_not_ready_after: Duration,
+    /// How long the log may be silent before every socket closes with 1013.
+    pub log_close_after: Duration,
 }
 
 impl Default for Limits {
@@ -135,6 +139,8 @@ impl Default for Limits {
             resume_replay_events: 5_000,
             resume_replay_bytes: 1024 * 1024,
             session_ttl: Duration::from_secs(900),
+            log_not_ready_after: Duration::from_secs(3),
+            log_close_after: Duration::from_secs(60),
         }
     }
 }

@@ -39,7 +39,8 @@ fn render(record: &Record) -> Rendering {
         | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
-        | Body::Disconnect { .. } => NOOP.to_owned(),
+        | Body::Disconnect { .. }
+        | Body::Unknown => NOOP.to_owned(),
     };
     Rendering { payload: json.into(), binary: false }
 }

@@ -121,7 +121,8 @@ fn event_of(record: &Record) -> Option<&Event> {
         | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
-        | Body::Disconnect { .. } => None,
+        | Body::Disconnect { .. }
+        | Body::Unknown => None,
     }
 }
 

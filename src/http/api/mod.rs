@@ -48,8 +48,6 @@ use crate::{
     node::Node,
 };
 
-/// The reason that a node gives while it drains.
-pub(super) const DRAINING: &str = "draining";
 /// How many seconds of events a key may publish at once.
 const BURST_SECONDS: f64 = 5.0;
 /// Most keys whose rates are remembered: more than anybody configures.
@@ -72,10 +70,6 @@ pub struct ApiParts {
     pub limits: watch::Receiver<Arc<Limits>>,
     /// Why the node is not ready.
     pub readiness: Readiness,
-    /// Which start of this node's name it is.
-    pub incarnation: u64,
-    /// How long this node counts as alive after it was heard of.
-    pub lease: Duration,
 }
 
 #[derive(Debug)]
@@ -109,17 +103,6 @@ impl Api {
 
     fn readiness(&self) -> &Readiness {
         &self.0.given.readiness
-    }
-
-    fn incarnation(&self) -> u64 {
-        self.0.given.incarnation
-    }
-
-    /// When this node's lease ends, in milliseconds since 1970. A node of no cluster
-    /// shares it with nobody: whatever it answers renews it.
-    fn lease_expires_at(&self) -> u64 {
-        let lease_ms = u64::try_from(self.0.given.lease.as_millis()).unwrap_or(u64::MAX);
-        self.node().clock().now_ms().saturating_add(lease_ms)
     }
 
     fn limits(&self) -> Arc<Limits> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::stage::{ENCODING, Stage, id};
+use super::stage::{ENCODING, Stage, beginning, id};
 use crate::{
     clock::{Clock, random_connection_id},
     hub::{Attach, Command, Hub, Link, Reader, Start},
@@ -44,6 +44,8 @@ async fn a_busy_hub_drains_evenly() {
                 realm: Arc::clone(&stage.realm),
                 identity: super::stage::identity(&user),
                 fencing: 1,
+                claimed_after: 0,
+                at: beginning(),
                 reader,
                 link: Arc::clone(&link),
                 start: Start::Fresh,

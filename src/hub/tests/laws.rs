@@ -162,7 +162,9 @@ impl World {
                 assert_eq!((cause, is_ahead), (ResetCause::Ahead, true));
                 case.is_over = true;
             }
-            Attached::Fresh | Attached::Ended | Attached::Superseded => panic!("{attached:?}"),
+            Attached::Fresh | Attached::Ended | Attached::Superseded | Attached::Doubtful => {
+                panic!("{attached:?}")
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
         Attach, Attached, Link, LinkContext, LinkLimits, OutboxLimits, Reader, Realm, Ring, Start,
         shard::Shard,
     },
+    lifecycle::Gate,
     metrics::Metrics,
     model::{
         Body, ConnectionId, Encoding, Event, Generation, Id, Identity, Memberships, Position,
@@ -32,7 +33,8 @@ pub(super) static ENCODING: Encoding = Encoding {
             | Body::Seeds { .. }
             | Body::Watch { .. }
             | Body::Revocation(_)
-            | Body::Disconnect { .. } => "null".to_owned(),
+            | Body::Disconnect { .. }
+            | Body::Unknown => "null".to_owned(),
         };
         Rendering { payload: format!(r#"{{"data":{data}"#).into(), binary: false }
     },
@@ -95,6 +97,11 @@ pub(super) enum Frame {
     Close(u16),
 }
 
+/// The place before any record.
+pub(super) fn beginning() -> Position {
+    Position { generation: Generation::new("1.test"), offset: 0, tag: Tag::default() }
+}
+
 /// One connection as the log's store keeps it.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
@@ -133,7 +140,7 @@ impl Stage {
         };
         let context = Arc::new(LinkContext::new(limits, Arc::clone(&metrics)));
         let ring = Ring::new(0, ring_records, usize::MAX);
-        let realm = Arc::new(Realm { id: id("default"), ring, began_at: 0 });
+        let realm = Arc::new(Realm::new(id("default"), ring, beginning(), Gate::always()));
         let clock = Clock::manual(Duration::from_secs(1_000));
         let shard = Shard::new(&metrics, 0, clock);
         let replay_max = (5_000, 1 << 20);
@@ -222,6 +229,8 @@ impl Stage {
             realm: Arc::clone(&self.realm),
             identity,
             fencing: self.fencing,
+            claimed_after: self.realm.claims.mark(),
+            at: beginning(),
             reader,
             link: Arc::clone(&link),
             start,
@@ -287,7 +296,8 @@ impl Stage {
                 | Body::Seeds { .. }
                 | Body::Watch { .. }
                 | Body::Revocation(_)
-                | Body::Disconnect { .. } => {}
+                | Body::Disconnect { .. }
+                | Body::Unknown => {}
             }
         }
         sent

@@ -83,12 +83,12 @@ pub(in crate::log) async fn an_id_is_forgotten_when_its_window_ends<B: Backend>(
     let stage = Stage::open::<B>(limits()).await;
     let append = |text: &'static str| stage.try_append(event(text), Some("one"));
     assert_eq!(append("hi").await.unwrap().position.offset, 1);
-    B::pass(&stage.clock, Duration::from_secs(200)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(200)).await;
     assert!(append("hi").await.unwrap().duplicate, "this use begins the window anew");
-    B::pass(&stage.clock, Duration::from_secs(200)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(200)).await;
     assert!(append("hi").await.unwrap().duplicate);
     assert_eq!(append("other").await, Err(AppendError::Conflict));
-    B::pass(&stage.clock, Duration::from_secs(301)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(301)).await;
     let fresh = append("other").await.unwrap();
     assert_eq!((fresh.position.offset, fresh.duplicate), (2, false));
 }

@@ -48,8 +48,8 @@ pub(super) trait Backend {
     /// Opens an empty log.
     fn open(limits: MemoryLimits, clock: Clock) -> impl Future<Output = Self::Log>;
 
-    /// Lets time pass. A backend that reads another clock waits for it here.
-    fn pass(clock: &Clock, by: Duration) -> impl Future<Output = ()> {
+    /// Lets time pass. A backend that reads another clock moves that one, too.
+    fn pass(_log: &Self::Log, clock: &Clock, by: Duration) -> impl Future<Output = ()> {
         clock.advance(by);
         std::future::ready(())
     }
@@ -165,6 +165,7 @@ pub(super) fn said(record: &Record) -> String {
         Body::Watch { .. } => "watch".to_owned(),
         Body::Revocation(_) => "revocation".to_owned(),
         Body::Disconnect { .. } => "disconnect".to_owned(),
+        Body::Unknown => "unknown".to_owned(),
     }
 }
 

@@ -65,7 +65,10 @@ pub(in crate::log) async fn an_older_holder_changes_nothing<B: Backend>() {
     assert_eq!(stage.place(connection).await, Some((5, 10, 2)), "the old holder is not heard");
     stage.note(connection, (7, 15), 2).await;
     assert_eq!(stage.place(connection).await, Some((7, 15, 2)));
-    B::pass(&stage.clock, Duration::from_secs(2_000)).await;
+    for _ in 0..4 {
+        B::pass(&stage.log, &stage.clock, Duration::from_secs(500)).await;
+        stage.log.renew(&stage.realm, vec![connection]).await.unwrap();
+    }
     let (record, _) = granted(stage.claim(&alice, connection).await);
     assert_eq!((record.seq, record.cursor, record.fencing), (7, 15, 3), "nor does its end count");
 }
@@ -76,13 +79,13 @@ pub(in crate::log) async fn an_ended_session_lives_as_long_as_configured<B: Back
     let alice = identity("alice", None);
     let (connection, _) = stage.begin(&alice).await;
     stage.end(connection, 1).await;
-    B::pass(&stage.clock, Duration::from_secs(890)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(890)).await;
     granted(stage.claim(&alice, connection).await);
     stage.end(connection, 2).await;
-    B::pass(&stage.clock, Duration::from_secs(890)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(890)).await;
     assert_eq!(granted(stage.claim(&alice, connection).await).0.fencing, 3);
     stage.end(connection, 3).await;
-    B::pass(&stage.clock, Duration::from_secs(901)).await;
+    B::pass(&stage.log, &stage.clock, Duration::from_secs(901)).await;
     assert_eq!(stage.place(connection).await, None, "an ended session is not shown either");
     assert!(matches!(stage.claim(&alice, connection).await, Claim::Unknown));
     stage.end(connection, 3).await;
@@ -91,7 +94,8 @@ pub(in crate::log) async fn an_ended_session_lives_as_long_as_configured<B: Back
 
 /// Goal: a socket that stays open keeps its session, however long.
 ///
-/// Method: a holder notes its place as nodes do; others come and end meanwhile.
+/// Method: a holder notes its place and renews its session, as nodes do; others come and
+/// end meanwhile.
 pub(in crate::log) async fn a_held_session_never_ends<B: Backend>() {
     let stage = Stage::open::<B>(limits()).await;
     let alice = identity("alice", None);
@@ -100,9 +104,10 @@ pub(in crate::log) async fn a_held_session_never_ends<B: Backend>() {
     stage.end(resumed, 1).await;
     granted(stage.claim(&alice, resumed).await);
     for round in 0..10 {
-        B::pass(&stage.clock, Duration::from_secs(600)).await;
+        B::pass(&stage.log, &stage.clock, Duration::from_secs(600)).await;
         stage.note(held, (round, round), 1).await;
         stage.note(resumed, (round, round), 2).await;
+        stage.log.renew(&stage.realm, vec![held, resumed]).await.unwrap();
         let (other, _) = stage.begin(&alice).await;
         stage.end(other, 1).await;
     }

@@ -5,11 +5,11 @@ for index = OWN + 1, #ARGV, 4 do
     local cid, seq, cursor, ep = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
     local key = base .. 's:' .. cid
     local known = call('HMGET', key, 'ep', 'n')
-    if known[1] == ep then
+    if known[1] == ep and known[2] == me then
         call('HSET', key, 'q', seq, 'c', cursor)
         call('PEXPIRE', key, ttl)
         call('PEXPIRE', base .. 'sw:' .. cid, ttl)
-        if known[2] then call('HDEL', base .. 'c:' .. known[2], cid) end
+        call('HDEL', base .. 'c:' .. me, cid)
     end
 end
 return { 'OK' }

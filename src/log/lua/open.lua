@@ -1,6 +1,6 @@
 -- Begins a session. Own arguments: connection, user, login session, scope, lifetime in ms,
 -- moment of issue of the token ('' when unknown), memberships allowed per user, tag and
--- header for a record of seeds, then the topics of the seeds.
+-- moment in microseconds for a record of seeds, then the topics of the seeds.
 --
 -- Answers {'OK', snapshot} or {'FENCED', gid}.
 local m = check()
@@ -23,7 +23,8 @@ if #ARGV > OWN + 8 and not ends(issued_at, everyone, own, login) then
     end
     if #news > 0 then
         for _, topic in ipairs(news) do join(m, user, topic, m.o + 1) end
-        local header = cjson.encode({ at = tonumber(at), user = user, topics = news })
+        -- Written by hand: the encoder would round the moment. Ids need no escaping.
+        local header = '{"at":' .. at .. ',"user":"' .. user .. '","topics":' .. cjson.encode(news) .. '}'
         append(m, { { tag, 's', 'u:' .. user, header, '' } })
     end
 end

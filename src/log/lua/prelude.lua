@@ -46,7 +46,7 @@ end
 -- A life of the log without a past: nothing that was sent before counts.
 local function begin_anew(rid)
     local now = now_ms()
-    local m = { gid = int(now) .. '.' .. nonce, o = 0, t = ZERO, st = 'open', fl = now, lf = int(now) }
+    local m = { gid = int(now) .. '.' .. nonce, o = 0, t = ZERO, st = 'open', fl = now, lf = int(now), by = 0 }
     m.gl = m.gid
     call('DEL', base .. 'l')
     call('HSET', KEYS[1], 'rid', rid, 'gid', m.gid, 'o', '0', 't', ZERO, 'g0', '0', 't0', ZERO,
@@ -91,10 +91,10 @@ end
 
 -- The realm's head, after the check that its history is still the one of this server.
 local function check()
-    local v = call('HMGET', KEYS[1], 'rid', 'gid', 'o', 't', 'st', 'dl', 'fl', 'gl', 'lf')
+    local v = call('HMGET', KEYS[1], 'rid', 'gid', 'o', 't', 'st', 'dl', 'fl', 'gl', 'lf', 'by')
     local rid = string.match(call('INFO', 'replication'), 'master_replid:(%w+)')
     local m = { gid = v[2], o = tonumber(v[3]), t = v[4], st = v[5], dl = tonumber(v[6] or 0),
-        fl = tonumber(v[7]), gl = v[8], lf = v[9] }
+        fl = tonumber(v[7]), gl = v[8], lf = v[9], by = tonumber(v[10]) or 0 }
     if not (m.gid and m.o and m.t and m.st and m.fl and m.gl and m.lf and counter(m.gid)) then
         return begin_anew(rid)
     end
@@ -140,12 +140,17 @@ local function append(m, records)
         frame[#frame + 1] = header
         frame[#frame + 1] = body
     end
-    call('HSET', KEYS[1], 'o', int(m.o), 't', m.t)
+    local message = table.concat(frame)
+    m.by = m.by + #message
+    if m.by > maxbytes / 8 then
+        trim_bytes()
+        m.by = 0
+    end
     if math.floor(before / 512) ~= math.floor(m.o / 512) then
         call('XTRIM', l, 'MAXLEN', '~', maxlen)
-        trim_bytes()
     end
-    call(publish, base .. 't', table.concat(frame))
+    call('HSET', KEYS[1], 'o', int(m.o), 't', m.t, 'by', int(m.by))
+    call(publish, base .. 't', message)
 end
 
 -- The first offset that is kept; the next one when none is.

@@ -38,7 +38,7 @@ local function apply(kind, address, header, offset)
         call('PEXPIRE', key, header.ttl)
     elseif kind == 'r' then
         if header.scope == 's' then
-            call('ZADD', base .. 'rs', header.before, header.id)
+            call('ZADD', base .. 'rs', int(header.before), header.id)
             call('ZREMRANGEBYRANK', base .. 'rs', 0, -1000001)
         else
             local field = header.scope == '*' and '*' or 'u:' .. header.id

@@ -8,7 +8,6 @@
 //!   enter the tails in order and an append waits instead of losing one;
 //! - the lock of a realm is a leaf and is never held across an await.
 
-mod kept;
 mod people;
 mod realm;
 mod recent_ids;
@@ -17,7 +16,11 @@ mod saving;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -29,11 +32,12 @@ use self::{
     saving::{changes, is_saved},
 };
 use super::{
-    AppendError, Appended, Checkpoint, Claim, Draft, Inbound, LogError, Opening, Question,
-    RealmLog, Snapshot, Tail,
+    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, Inbound, LogError, Opening,
+    Question, RealmLog, Snapshot, Tail, ThisNode,
 };
 use crate::{
     clock::Clock,
+    lifecycle::Gate,
     model::{
         ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
         Topic, UserId,
@@ -90,6 +94,8 @@ pub struct MemoryLog {
     journal: Option<Journal>,
     /// What was saved of realms that nobody has asked for yet.
     saved: Mutex<Saved>,
+    /// The node that it is a part of, and when it began, in microseconds since 1970.
+    this: Option<(ThisNode, u64)>,
 }
 
 /// One realm: its state, and the tails that hear of it.
@@ -109,7 +115,15 @@ impl MemoryLog {
             realms: RwLock::default(),
             journal: None,
             saved: Mutex::default(),
+            this: None,
         }
+    }
+
+    /// The same, as a part of the node that is to be listed.
+    #[must_use]
+    pub fn of_node(self, this: ThisNode) -> Self {
+        let began_at_us = self.clock.now_us();
+        Self { this: Some((this, began_at_us)), ..self }
     }
 
     /// The same, with the people that `saved` knows; changes of them are acknowledged
@@ -320,7 +334,7 @@ impl RealmLog for MemoryLog {
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
         let (sender, inbound) = mpsc::channel(TAIL_QUEUE);
         let (position, backlog) = self.realm(realm).state.lock().attach(sender);
-        Ok(Tail { position, backlog, inbound })
+        Ok(Tail { position, backlog, inbound, gate: Gate::always() })
     }
 
     async fn renew(&self, _: &RealmId, _: Vec<ConnectionId>) -> Result<(), LogError> {
@@ -348,5 +362,23 @@ impl RealmLog for MemoryLog {
 
     async fn answer(&self, _: &RealmId, _: &Question, _: Bytes) -> Result<(), LogError> {
         Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<ClusterNode>, LogError> {
+        let alone = self.this.iter().map(|(this, began_at_us)| ClusterNode {
+            id: Arc::clone(&this.id),
+            incarnation: *began_at_us,
+            lease_expires_at_ms: self
+                .clock
+                .now_ms()
+                .saturating_add(super::kept::millis(this.lease)),
+            connections: this.facts.connections.load(Ordering::Relaxed),
+            is_draining: this.facts.is_draining.load(Ordering::Relaxed),
+        });
+        Ok(alone.collect())
+    }
+
+    fn silent_for(&self) -> Option<Duration> {
+        None
     }
 }

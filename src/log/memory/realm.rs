@@ -14,11 +14,14 @@ use indexmap::IndexSet;
 use tokio::sync::mpsc;
 
 use super::{
-    super::{AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot},
+    super::{
+        AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot,
+        digest::Digest,
+        kept::{millis, weight, without_body},
+    },
     MemoryLimits,
-    kept::{millis, weight, without_body},
     people::People,
-    recent_ids::{Digest, RecentIds, Remembered},
+    recent_ids::{RecentIds, Remembered},
 };
 use crate::{
     clock::{random_bytes, random_tag},
@@ -198,7 +201,7 @@ impl RealmState {
     fn apply(&mut self, body: &Body, offset: u64) {
         let oldest = self.oldest_offset();
         match body {
-            Body::Event(_) | Body::Disconnect { .. } => {}
+            Body::Event(_) | Body::Disconnect { .. } | Body::Unknown => {}
             Body::Members { topic, add, remove } => {
                 for user in add {
                     self.people.join(user, topic, offset, oldest);

@@ -9,7 +9,12 @@ use tokio::time::timeout;
 
 use super::{Inbox, Pushed, Script, testing::PATIENCE};
 
+mod cluster;
+mod encrypted;
+mod replies;
+mod sentinel;
 mod standalone;
+mod stub;
 
 /// Adds `ARGV[1]` to the first key; running it twice is not as good as once.
 static INCREMENT: LazyLock<Script> = LazyLock::new(|| {
@@ -29,6 +34,6 @@ async fn next(inbox: &mut Inbox) -> Pushed {
 fn text_of(pushed: Pushed) -> String {
     match pushed {
         Pushed::Message(message) => String::from_utf8(message.to_vec()).unwrap(),
-        other => panic!("{other:?} is no message"),
+        other @ (Pushed::Subscribed | Pushed::Gap(_)) => panic!("{other:?} is no message"),
     }
 }

@@ -1,6 +1,6 @@
 //! One real server.
 
-use std::{sync::LazyLock, time::Duration};
+use std::time::Duration;
 
 use redis::{Value, pipe};
 use tokio::{task::JoinSet, time::timeout};
@@ -192,7 +192,7 @@ async fn passwords_and_acl_users_log_in() {
     };
     let secret = crate::config::Secret::new;
     let error = run(&|_| {}).await.unwrap_err();
-    assert_eq!(std::error::Error::source(&error).unwrap().to_string().contains("NOAUTH"), true);
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("NOAUTH"));
     assert!(error.is_retryable(), "the password may be on its way");
     run(&|config| config.password = Some(secret("pass word"))).await.unwrap();
     run(&|config| {

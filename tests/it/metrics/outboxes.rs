@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hubbub::{
     clock::Clock,
     hub::{Hub, Parcel, Realm, Ring},
+    lifecycle::Gate,
     log::Draft,
     metrics::Metrics,
     model::{Body, Event, Generation, Id, Position, Record, Renderings, Tag, Topic},
@@ -120,7 +121,8 @@ async fn a_hub_that_does_not_run_shows_its_queue() {
     let metrics = Metrics::new("one", 1);
     let (hub, handle) = Hub::new(0, 16, &metrics, Clock::system());
     let id = Id::parse("default").unwrap();
-    let realm = Arc::new(Realm { id, ring: Ring::new(0, 16, 1 << 20), began_at: 0 });
+    let began = Position { generation: Generation::new("1.0"), offset: 0, tag: Tag::default() };
+    let realm = Arc::new(Realm::new(id, Ring::new(0, 16, 1 << 20), began, Gate::always()));
     for offset in 1..=5 {
         let generation = Generation::new("1.0");
         let record = Arc::new(Record {

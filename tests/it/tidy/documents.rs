@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{
     assert_none,
-    source::{code_only, files, read, root, rust_files},
+    source::{File, code_only, files, read, root, rust_files},
 };
 
 /// What stands between backticks in `text`.
@@ -59,10 +59,19 @@ fn names_are_taken_out_of_tables() {
     assert_eq!(quoted("x `a` y `b/` z").collect::<Vec<_>>(), ["a", "b/"]);
 }
 
+/// The packages of the workspace, the product first.
+const PACKAGES: &[&str] = &["Cargo.toml", "check/Cargo.toml", "faults/Cargo.toml"];
+
+/// The folder of a package.
+fn folder(cargo: &str) -> &str {
+    cargo.strip_suffix("Cargo.toml").unwrap_or_default()
+}
+
 #[test]
 fn every_dependency_has_a_reason() {
     const DECISION: &str = "docs/decisions/0001-dependencies.md";
-    let code = dependencies(&read("Cargo.toml"));
+    let code: BTreeSet<String> =
+        PACKAGES.iter().flat_map(|path| dependencies(&read(path))).collect();
     assert!(code.contains("tokio"), "the dependencies are read from Cargo.toml");
     let found = difference(("Cargo.toml", &code), (DECISION, &rows(&read(DECISION))));
     assert_none("each dependency has its line of reasons", &found);
@@ -87,8 +96,15 @@ fn every_dependency_is_used() {
     let found = unused(&names, "use a::X; b_c::y(); use crate::d::Z; self.e::<u8>()");
     assert_eq!(found, ["nothing uses d", "nothing uses e"]);
 
-    let code: String = rust_files().iter().map(|file| code_only(&file.text)).collect();
-    assert_none("dependencies", &unused(&dependencies(&read("Cargo.toml")), &code));
+    for path in PACKAGES {
+        let is_own = |file: &&File| match folder(path) {
+            "" => !PACKAGES.iter().skip(1).any(|other| file.path.starts_with(folder(other))),
+            member => file.path.starts_with(member),
+        };
+        let files = rust_files();
+        let code: String = files.iter().filter(is_own).map(|file| code_only(&file.text)).collect();
+        assert_none(path, &unused(&dependencies(&read(path)), &code));
+    }
 }
 
 #[test]

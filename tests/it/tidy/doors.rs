@@ -7,7 +7,7 @@
 
 use super::{
     assert_none,
-    source::{code_only, files, is_test, product_part},
+    source::{code_only, files, is_test, product_part, read},
 };
 
 /// Library, then the beginnings or ends of paths that may name it.
@@ -102,4 +102,20 @@ fn libraries_stay_behind_their_doors() {
         .flat_map(|file| violations(&file.path, &file.text))
         .collect();
     assert_none("a library is named only behind its door", &found);
+}
+
+/// Goal: what judges the server cannot share its mistakes.
+#[test]
+fn the_checker_shares_no_code_with_the_server() {
+    let manifest = read("check/Cargo.toml");
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
+    let dependencies = dependencies.split("[lints").next().unwrap();
+    assert!(dependencies.contains("serde_json"), "the dependencies are found");
+    assert!(!dependencies.contains("hubbub"), "hubbub-check must not depend on hubbub");
+    let found: Vec<String> = files("check")
+        .iter()
+        .filter(|file| file.path.ends_with(".rs") && code_only(&file.text).contains("#[path"))
+        .map(|file| format!("{}: takes a file of somebody else", file.path))
+        .collect();
+    assert_none("hubbub-check stands alone", &found);
 }

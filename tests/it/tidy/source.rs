@@ -41,7 +41,7 @@ pub(super) fn files(folder: &str) -> Vec<File> {
 
 /// Every Rust file of the product, its tests, benches and examples.
 pub(super) fn rust_files() -> Vec<File> {
-    ["src", "tests", "benches", "examples", "loadtest"]
+    ["src", "tests", "benches", "examples", "loadtest", "check", "faults"]
         .into_iter()
         .flat_map(files)
         .filter(|file| file.path.ends_with(".rs"))

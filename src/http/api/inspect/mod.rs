@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     model::{Body, ConnectionId, Event, Record, RevocationScope, Topic, UserId},
-    node::{Delivery, RealmInfo, Verdict},
+    node::{ClusterNode as Peer, Delivery, Located, RealmInfo, Verdict},
 };
 use wire::{
     ClusterNode, ConnectionAnswer, DeliveryAnswer, DeliveryQuery, HubAnswer, LogAnswer, LogBody,
@@ -33,7 +33,8 @@ const RECORDS_MAX: usize = 1_000;
 /// Most bytes of event data of one answer.
 const RECORDS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Tells about one connection that has a socket on this node.
+/// Tells about one connection, on whatever node it is. When its node does not answer, or
+/// its socket has ended, it is told what was last written down.
 #[utoipa::path(
     get,
     path = "/api/v1/connections/{id}",
@@ -54,16 +55,21 @@ pub(super) async fn connection(
     let id = ConnectionId::parse(&id).map_err(|error| Problem::field("id", &error.to_string()))?;
     let found = api.node().connection(&realm, id).await;
     let found = found.map_err(|error| Problem::unavailable(error.retry_after))?;
-    let info = found.ok_or_else(|| Problem::not_found("no such connection on this node"))?;
+    let found = found.ok_or_else(|| Problem::not_found("no such connection"))?;
+    let Located { node, user, seq, cursor, socket } = found;
+    let outbox = socket
+        .as_ref()
+        .map(|socket| Outbox { events: socket.outbox_events, bytes: socket.outbox_bytes });
     Ok(Json(ConnectionAnswer {
         connection: ConnectionName(id),
-        user: Name(info.user),
-        node: api.node().id().as_ref().to_owned(),
-        dialect: info.dialect,
-        seq: info.seq,
-        cursor: info.cursor,
-        outbox: Outbox { events: info.outbox_events, bytes: info.outbox_bytes },
-        since: info.since_ms,
+        user: Name(user),
+        node,
+        connected: socket.is_some(),
+        seq,
+        cursor,
+        outbox,
+        since: socket.as_ref().map(|socket| socket.since_ms),
+        dialect: socket.map(|socket| socket.dialect),
     }))
 }
 
@@ -168,17 +174,18 @@ pub(super) async fn node(
     tag = "operators",
     responses((status = 200, body = NodesAnswer), Problems)
 )]
-pub(super) async fn nodes(State(api): State<Api>) -> Json<NodesAnswer> {
-    let info = api.node().describe().await;
-    let reasons = api.readiness().reasons();
-    let own = ClusterNode {
-        id: info.id.as_ref().to_owned(),
-        incarnation: api.incarnation(),
-        lease_expires_at: api.lease_expires_at(),
-        connections: info.hubs.iter().map(|(hub, _)| hub.connections).sum(),
-        draining: reasons.contains(&super::DRAINING),
+pub(super) async fn nodes(State(api): State<Api>) -> Result<Json<NodesAnswer>, Problem> {
+    let nodes = api.node().nodes().await;
+    let mut nodes = nodes.map_err(|error| Problem::unavailable(error.retry_after))?;
+    nodes.sort_by(|one, other| one.id.cmp(&other.id));
+    let shown = |node: Peer| ClusterNode {
+        id: node.id.as_ref().to_owned(),
+        incarnation: node.incarnation,
+        lease_expires_at: node.lease_expires_at_ms,
+        connections: node.connections,
+        draining: node.is_draining,
     };
-    Json(NodesAnswer { nodes: vec![own] })
+    Ok(Json(NodesAnswer { nodes: nodes.into_iter().map(shown).collect() }))
 }
 
 impl From<RealmInfo> for RealmAnswer {
@@ -202,7 +209,7 @@ fn size(record: &Record) -> usize {
             (add.len() + remove.len()) * 64 + REST
         }
         Body::Seeds { topics, .. } => topics.len() * 80 + REST,
-        Body::Revocation(_) | Body::Disconnect { .. } => REST,
+        Body::Revocation(_) | Body::Disconnect { .. } | Body::Unknown => REST,
     }
 }
 
@@ -230,6 +237,7 @@ fn shown(record: &Record) -> LogRecord {
             };
             LogBody::Revocation { scope, id, before: revocation.at_ms }
         }
+        Body::Unknown => LogBody::Unknown,
         Body::Disconnect { target, code, reason } => LogBody::Disconnect {
             target: topic_name(target),
             code: *code,

@@ -6,25 +6,35 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::http::api::wire::{ConnectionName, Name, Position, digits};
 
-/// One connection with a socket on this node.
+/// One connection.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ConnectionAnswer {
     /// Its name.
     pub(in crate::http) connection: ConnectionName,
     /// Whose it is.
     pub(in crate::http) user: Name,
-    /// Where its socket is.
+    /// Where its socket is, or was last.
     pub(in crate::http) node: String,
-    /// What it speaks.
-    pub(in crate::http) dialect: &'static str,
-    /// The next number that it will be sent.
+    /// True when a node says that it has its socket.
+    pub(in crate::http) connected: bool,
+    /// What it speaks; absent when it has no socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(in crate::http) dialect: Option<String>,
+    /// The next number that it will be sent; without a socket the last one that was
+    /// written down.
     pub(in crate::http) seq: u64,
-    /// The offset of the log up to which it was served.
+    /// The offset of the log up to which it was served; without a socket the last one
+    /// that was written down.
     pub(in crate::http) cursor: u64,
-    /// What waits in front of its socket.
-    pub(in crate::http) outbox: Outbox,
-    /// When its socket began, in milliseconds since 1970.
-    pub(in crate::http) since: u64,
+    /// What waits in front of its socket; absent when it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(in crate::http) outbox: Option<Outbox>,
+    /// When its socket began, in milliseconds since 1970; absent when it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(in crate::http) since: Option<u64>,
 }
 
 /// What waits in front of a socket.
@@ -154,6 +164,8 @@ pub(in crate::http) enum LogBody {
         /// For this reason.
         reason: String,
     },
+    /// Something that this version can't read.
+    Unknown,
 }
 
 /// An event in the log.

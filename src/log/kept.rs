@@ -1,4 +1,4 @@
-//! What the embedded log keeps of a record, and what that weighs.
+//! What a log keeps of a record, and what that weighs.
 //!
 //! Invariants: only the body of an ephemeral event is dropped.
 
@@ -20,7 +20,8 @@ pub(super) fn without_body(body: &Body) -> Option<Body> {
         | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
-        | Body::Disconnect { .. } => None,
+        | Body::Disconnect { .. }
+        | Body::Unknown => None,
     }
 }
 
@@ -32,7 +33,7 @@ pub(super) fn weight(record: &Record) -> usize {
             (add.len() + remove.len()) * size_of::<UserId>()
         }
         Body::Seeds { topics, .. } => topics.len() * size_of::<Topic>(),
-        Body::Revocation(_) | Body::Disconnect { .. } => 0,
+        Body::Revocation(_) | Body::Disconnect { .. } | Body::Unknown => 0,
     };
     payload + RECORD_OVERHEAD_BYTES
 }

@@ -1,0 +1,157 @@
+//! What every part of the Redis log shares: the client, the names of keys, and the
+//! arguments that every script begins with.
+//!
+//! Invariants: every key of a realm has the realm as its hash tag, so that all of them
+//! are in one slot.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    super::LogError,
+    reply::{Reply, unexpected},
+};
+use crate::{
+    clock::{Clock, random_below, random_bytes},
+    config::LogProfile,
+    metrics::Metrics,
+    model::RealmId,
+    redis_client::{RedisClient, RedisError, Script},
+};
+use bytes::Bytes;
+
+/// When to try again what can't be done now.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a request is held while the log is fenced, or a connection comes back.
+pub(super) const HOLD: Duration = Duration::from_secs(3);
+
+/// What decides how the log behaves.
+#[derive(Clone)]
+pub struct RedisLimits {
+    /// `log.profile`
+    pub profile: LogProfile,
+    /// `log.retention_events`
+    pub retention_events: usize,
+    /// `log.retention_bytes`
+    pub retention_bytes: usize,
+    /// `limits.idempotency_window`
+    pub idempotency_window: Duration,
+    /// `limits.memberships_per_user`
+    pub memberships_per_user: usize,
+    /// `limits.session_ttl`
+    pub session_ttl: Duration,
+    /// `cluster.lease`
+    pub lease: Duration,
+    /// `cluster.heartbeat`
+    pub heartbeat: Duration,
+    /// What session records are signed with: the same on every node.
+    pub session_key: [u8; 32],
+    /// True in Redis Cluster, where channels belong to slots.
+    pub is_sharded: bool,
+}
+
+impl fmt::Debug for RedisLimits {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = formatter.debug_struct("RedisLimits");
+        text.field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+/// Shared by all tasks and callers of one node's log.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) client: RedisClient,
+    pub(super) limits: RedisLimits,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    /// `<node>#<incarnation>`
+    pub(super) me: Arc<str>,
+}
+
+impl Context {
+    /// The name of a key of `realm`.
+    pub(super) fn key(&self, realm: &RealmId, rest: &str) -> String {
+        format!("{}:{{{realm}}}:{rest}", self.client.prefix())
+    }
+
+    /// The arguments that every script begins with.
+    pub(super) fn args(&self) -> Vec<Bytes> {
+        let nonce = format!("{:016x}", u64::from_le_bytes(random_bytes()));
+        let limits = &self.limits;
+        vec![
+            Bytes::from(nonce),
+            Bytes::from_static(match limits.profile {
+                LogProfile::Log => b"log",
+                LogProfile::Ha => b"ha",
+            }),
+            Bytes::from_static(if limits.is_sharded { b"SPUBLISH" } else { b"PUBLISH" }),
+            arg(limits.retention_events),
+            arg(limits.retention_bytes),
+            Bytes::copy_from_slice(self.me.as_bytes()),
+        ]
+    }
+
+    /// Runs a script of `realm` with its own arguments.
+    pub(super) async fn run(
+        &self,
+        realm: &RealmId,
+        script: &Script,
+        own: impl IntoIterator<Item = Bytes>,
+    ) -> Result<Reply, RedisError> {
+        let mut args = self.args();
+        args.extend(own);
+        let head = self.key(realm, "m");
+        Ok(Reply::new(self.client.run(script, &[&head], &args).await?))
+    }
+
+    /// The same, and again while the log is fenced.
+    ///
+    /// The answer begins with a word; what follows is the caller's.
+    pub(super) async fn run_unfenced(
+        &self,
+        realm: &RealmId,
+        script: &Script,
+        own: Vec<Bytes>,
+    ) -> Result<Reply, LogError> {
+        let deadline = tokio::time::Instant::now() + HOLD;
+        loop {
+            let reply = self.run(realm, script, own.clone()).await;
+            let reply = reply.map_err(|error| unavailable(script.name, &error))?;
+            if reply.word() != Some("FENCED") {
+                return Ok(reply);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(LogError { retry_after: RETRY_AFTER });
+            }
+            tokio::time::sleep(Duration::from_millis(40 + random_below(20))).await;
+        }
+    }
+}
+
+/// A number as an argument.
+pub(super) fn arg(number: impl fmt::Display) -> Bytes {
+    Bytes::from(number.to_string())
+}
+
+/// A text as an argument.
+pub(super) fn text(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+/// A duration as an argument, in milliseconds.
+pub(super) fn millis(duration: Duration) -> Bytes {
+    arg(duration.as_millis())
+}
+
+/// Says in the log why a question was not answered.
+pub(super) fn unavailable(what: &'static str, error: &RedisError) -> LogError {
+    use std::error::Error as _;
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    tracing::debug!(what, %error, cause, "redis did not answer");
+    LogError { retry_after: RETRY_AFTER }
+}
+
+/// An answer that makes no sense: an older or newer node wrote it, or somebody else.
+pub(super) fn nonsense(what: &'static str) -> LogError {
+    unavailable(what, &unexpected(what))
+}

@@ -1,0 +1,182 @@
+//! The name of this node in the cluster, and who else is there.
+//!
+//! Invariants:
+//! - of two nodes with one name, the one that came later stays, and only after the lease
+//!   of the earlier one ended;
+//! - how long Redis has been silent is known without asking it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use redis::{Pipeline, Value};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    super::{ClusterNode, LogError, ThisNode, wire},
+    context::{Context, arg, millis, nonsense, text, unavailable},
+    reply::{Reply, unexpected},
+    scripts::NODE,
+};
+use crate::redis_client::{RedisClient, RedisError};
+
+/// Since when whom has not answered.
+#[derive(Debug, Default)]
+pub(super) struct Health(Mutex<HashMap<Arc<str>, (Instant, bool)>>);
+
+impl Health {
+    /// Something is asked on behalf of `whom`.
+    pub(super) fn asked(&self, whom: &Arc<str>) {
+        let mut all = self.0.lock();
+        all.entry(Arc::clone(whom)).or_insert_with(|| (Instant::now(), true)).1 = true;
+    }
+
+    /// It was answered.
+    pub(super) fn answered(&self, whom: &Arc<str>) {
+        self.0.lock().insert(Arc::clone(whom), (Instant::now(), false));
+    }
+
+    /// Nobody asks on behalf of `whom` any more.
+    pub(super) fn forget(&self, whom: &Arc<str>) {
+        self.0.lock().remove(whom);
+    }
+
+    fn silent_for(&self) -> Option<Duration> {
+        let all = self.0.lock();
+        let waiting = all.values().filter(|(_, is_asked)| *is_asked);
+        waiting.map(|(since, _)| since.elapsed()).max()
+    }
+}
+
+/// The lease of this node.
+#[derive(Debug)]
+pub(super) struct Lease {
+    node: ThisNode,
+    me: Arc<str>,
+    incarnation: u64,
+    health: Health,
+}
+
+/// Another node has this one's name.
+#[derive(Debug)]
+pub(super) struct Taken;
+
+impl Lease {
+    /// Waits until nobody has the name, and takes it.
+    pub(super) async fn take(client: &RedisClient, node: ThisNode) -> Result<Self, RedisError> {
+        let mut held_by: Option<(u64, Instant)> = None;
+        loop {
+            let reply = call(client, &node, "take", 0).await?;
+            match reply.word() {
+                Some("OK") => {
+                    let incarnation = reply.number(1).ok_or_else(|| unexpected("a lease"))?;
+                    let me = Arc::from(format!("{}#{incarnation}", node.id));
+                    return Ok(Self { node, me, incarnation, health: Health::default() });
+                }
+                Some("HELD") => {
+                    let left = reply.number(1).ok_or_else(|| unexpected("a lease"))?;
+                    let by = reply.number(2).ok_or_else(|| unexpected("a lease"))?;
+                    let ends_at = Instant::now() + Duration::from_millis(left);
+                    let is_renewed = held_by.is_some_and(|(earlier, ended_at)| {
+                        earlier == by && ends_at > ended_at + Duration::from_millis(500)
+                    });
+                    if is_renewed {
+                        let message = format!("another live node is called {}", node.id);
+                        return Err(RedisError::Server { code: "NAMETAKEN".to_owned(), message });
+                    }
+                    tracing::warn!(node = %node.id, left_ms = left, "waits for an earlier start of this node");
+                    held_by = Some((by, ends_at));
+                    // Looks again before the end, so that a renewal is seen soon.
+                    let longest = node.lease / 4;
+                    sleep(Duration::from_millis(left + 20).min(longest)).await;
+                }
+                Some(_) | None => return Err(unexpected("a lease")),
+            }
+        }
+    }
+
+    /// `<node>#<incarnation>`
+    pub(super) fn me(&self) -> &Arc<str> {
+        &self.me
+    }
+
+    pub(super) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Renews the lease again and again; returns when another node has the name.
+    pub(super) async fn keep(&self, client: &RedisClient, every: Duration) -> Taken {
+        let name = Arc::from("nodes");
+        loop {
+            self.health.asked(&name);
+            match call(client, &self.node, "beat", self.incarnation).await {
+                Ok(reply) if reply.word() == Some("TAKEN") => return Taken,
+                Ok(_) => self.health.answered(&name),
+                Err(error) => tracing::debug!(%error, "the lease was not renewed"),
+            }
+            sleep(every).await;
+        }
+    }
+
+    /// Ends the lease, so that a next start of this node need not wait.
+    pub(super) async fn give_up(&self, client: &RedisClient) {
+        if let Err(error) = call(client, &self.node, "leave", self.incarnation).await {
+            tracing::debug!(%error, "the lease was not given up");
+        }
+    }
+
+    /// The live nodes.
+    pub(super) async fn nodes(&self, context: &Context) -> Result<Vec<ClusterNode>, LogError> {
+        let key = format!("{}:nodes", context.client.prefix());
+        let mut command = Pipeline::new();
+        command.cmd("HGETALL").arg(&key);
+        command.cmd("TIME");
+        let replies = context.client.query("nodes", &key, &command).await;
+        let replies = replies.map_err(|error| unavailable("nodes", &error))?;
+        let mut replies = replies.into_iter().map(Reply::new);
+        let (rows, time) = (replies.next(), replies.next());
+        let seconds = time.and_then(|time| time.number(0)).ok_or_else(|| nonsense("nodes"))?;
+        let rows = rows.unwrap_or_else(|| Reply::new(Value::Nil));
+        let rows = rows.pairs().ok_or_else(|| nonsense("nodes"))?;
+        let nodes = rows.into_iter().filter_map(|(id, text)| wire::node(id, text));
+        Ok(nodes.filter(|node| node.lease_expires_at_ms >= seconds * 1_000).collect())
+    }
+
+    /// How many live nodes there are beside this one.
+    pub(super) async fn others(&self, context: &Context) -> Result<usize, LogError> {
+        let nodes = self.nodes(context).await?;
+        Ok(nodes.iter().filter(|node| node.id != self.node.id).count())
+    }
+
+    /// How long Redis has not answered.
+    pub(super) fn silent_for(&self) -> Option<Duration> {
+        self.health.silent_for()
+    }
+}
+
+async fn call(
+    client: &RedisClient,
+    node: &ThisNode,
+    what: &'static str,
+    incarnation: u64,
+) -> Result<Reply, RedisError> {
+    let key = format!("{}:nodes", client.prefix());
+    let is_draining = node.facts.is_draining.load(Ordering::Relaxed);
+    let args = [
+        Bytes::from_static(what.as_bytes()),
+        text(&node.id),
+        arg(incarnation),
+        millis(node.lease),
+        arg(node.facts.connections.load(Ordering::Relaxed)),
+        Bytes::from_static(if is_draining { b"1" } else { b"0" }),
+    ];
+    Ok(Reply::new(client.run(&NODE, &[&key], &args).await?))
+}

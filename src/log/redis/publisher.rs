@@ -1,0 +1,257 @@
+//! The publisher of one realm: it puts drafts into the log, many with one call.
+//!
+//! What arrives while a call is on its way goes into the next one, so batches grow with
+//! the load by themselves and nobody waits for company.
+//!
+//! Invariants:
+//! - one call is on its way at a time, so drafts enter the log in the order in which they
+//!   came;
+//! - what is acknowledged is in the log, with the `ha` profile on a replica, too; what
+//!   can't be known is never acknowledged;
+//! - a batch is tried again only when nothing of it can have happened, or when each of its
+//!   drafts has an id.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{
+    super::{AppendError, Appended},
+    context::{Context, HOLD, RETRY_AFTER, arg, millis, text},
+    faith::Faith,
+    reply::{Reply, unexpected},
+    scripts::PUBLISH,
+};
+use crate::{
+    clock::random_below,
+    config::LogProfile,
+    lifecycle::CancellationToken,
+    log::{frame, wire::Entry},
+    model::{Generation, Position, RealmId, Tag},
+    redis_client::{Dedicated, RedisError},
+};
+
+/// Records of one call; more than that wait for the next one.
+const BATCH_RECORDS: usize = 512;
+
+/// Bytes of one call, about.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How long a replica may take to confirm, in the `ha` profile.
+const CONFIRM: Duration = Duration::from_millis(200);
+
+/// A draft, ready to travel.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) id: Option<Arc<str>>,
+    pub(super) digest: String,
+    pub(super) tag: Tag,
+    pub(super) entry: Entry,
+}
+
+/// Drafts that are appended together, and who waits for the answers.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) parcels: Vec<Parcel>,
+    pub(super) answer: oneshot::Sender<Vec<Result<Appended, AppendError>>>,
+    pub(super) came_at: Instant,
+}
+
+/// The task.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pub(super) context: Arc<Context>,
+    pub(super) realm: RealmId,
+    pub(super) connection: Dedicated,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) faith: Arc<Faith>,
+    /// Since when nothing could be sent, so that those who come later need not wait.
+    pub(super) away_since: Option<Instant>,
+}
+
+impl Publisher {
+    /// Runs until `stop` is cancelled and what waits is done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open what of the current batch was appended.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut waiting: VecDeque<Job> = VecDeque::new();
+        loop {
+            let first = match waiting.pop_front() {
+                Some(job) => job,
+                // Cancel safe. On stop, what was handed over is still done.
+                None => tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {
+                        self.jobs.close();
+                        match self.jobs.recv().await {
+                            Some(job) => job,
+                            None => return,
+                        }
+                    }
+                    job = self.jobs.recv() => match job {
+                        Some(job) => job,
+                        None => return,
+                    },
+                },
+            };
+            let mut batch = vec![first];
+            let (mut records, mut bytes) = size(&batch);
+            while records < BATCH_RECORDS && bytes < BATCH_BYTES {
+                let Ok(job) = self.jobs.try_recv() else { break };
+                let (more_records, more_bytes) = size(std::slice::from_ref(&job));
+                if records + more_records > BATCH_RECORDS {
+                    waiting.push_back(job);
+                    break;
+                }
+                batch.push(job);
+                (records, bytes) = (records + more_records, bytes + more_bytes);
+            }
+            self.append(batch).await;
+        }
+    }
+
+    /// Appends a batch and tells everybody.
+    async fn append(&mut self, batch: Vec<Job>) {
+        let parcels: Vec<&Parcel> = batch.iter().flat_map(|job| &job.parcels).collect();
+        let oldest = batch.iter().map(|job| job.came_at).min();
+        let deadline = oldest.unwrap_or_else(Instant::now) + HOLD;
+        let mut answers = self.answers(&parcels, deadline).await.into_iter();
+        for job in batch {
+            let some: Vec<_> = answers.by_ref().take(job.parcels.len()).collect();
+            if job.answer.send(some).is_err() {
+                tracing::trace!("a publisher has gone");
+            }
+        }
+    }
+
+    async fn answers(
+        &mut self,
+        parcels: &[&Parcel],
+        deadline: Instant,
+    ) -> Vec<Result<Appended, AppendError>> {
+        let failed =
+            || vec![Err(AppendError::Unavailable { retry_after: RETRY_AFTER }); parcels.len()];
+        let all_have_ids = parcels.iter().all(|parcel| parcel.id.is_some());
+        let is_away = |since: Instant| since.elapsed() >= HOLD;
+        loop {
+            let error = match self.call(parcels, deadline).await {
+                Ok(Some(answers)) => {
+                    self.away_since = None;
+                    return answers;
+                }
+                Ok(None) => None,
+                Err(error) => Some(error),
+            };
+            if let Some(error) = &error {
+                let since = *self.away_since.get_or_insert_with(Instant::now);
+                let is_harmless = !error.may_be_applied() || all_have_ids;
+                if !error.is_retryable() || !is_harmless || is_away(since) {
+                    tracing::debug!(%error, records = parcels.len(), "a batch was not appended");
+                    return failed();
+                }
+            }
+            let wait = Duration::from_millis(30 + random_below(40));
+            if Instant::now() + wait >= deadline {
+                return failed();
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One call; `None` while the log is fenced.
+    async fn call(
+        &mut self,
+        parcels: &[&Parcel],
+        deadline: Instant,
+    ) -> Result<Option<Vec<Result<Appended, AppendError>>>, RedisError> {
+        let context = &self.context;
+        let mut args = context.args();
+        args.reserve(3 + parcels.len() * 7);
+        args.push(millis(context.limits.idempotency_window));
+        args.push(arg(context.limits.memberships_per_user));
+        args.push(Bytes::from_static(b"0"));
+        for Parcel { id, digest, tag, entry } in parcels {
+            args.extend([
+                id.as_deref().map(text).unwrap_or_default(),
+                text(digest),
+                arg(tag),
+                arg(entry.kind),
+                text(&entry.address),
+                text(&entry.header),
+                entry.body.clone(),
+            ]);
+        }
+        let head = context.key(&self.realm, "m");
+        let wait = match context.limits.profile {
+            LogProfile::Log => None,
+            LogProfile::Ha => Some((1, CONFIRM)),
+        };
+        let (value, replicas) = self.connection.run(&PUBLISH, &[&head], &args, wait).await?;
+        let reply = Reply::new(value);
+        if reply.word() == Some("FENCED") {
+            return Ok(None);
+        }
+        if wait.is_some() && replicas.is_none_or(|count| count < 1) {
+            // It is in the log, and a failover may lose it: nobody is told that it is safe.
+            let reason = "no replica has confirmed it";
+            return Err(RedisError::Indeterminate { reason, source: None });
+        }
+        let answers = self.read(&reply, parcels).ok_or_else(|| unexpected("places"))?;
+        // The last place stands for all: they are of one life of the log.
+        let last = answers.iter().flatten().rfind(|one| !one.duplicate);
+        if let Some(last) = last
+            && !self.faith.vouch(&last.position, deadline).await
+        {
+            let reason = "the log began a new life meanwhile";
+            return Err(RedisError::Indeterminate { reason, source: None });
+        }
+        Ok(Some(answers))
+    }
+
+    fn read(
+        &self,
+        reply: &Reply,
+        parcels: &[&Parcel],
+    ) -> Option<Vec<Result<Appended, AppendError>>> {
+        let generation = reply.generation(1)?;
+        let limit = self.context.limits.memberships_per_user;
+        let mut answers = Vec::with_capacity(parcels.len());
+        for (index, parcel) in parcels.iter().enumerate() {
+            let answer = match reply.text(index + 2)? {
+                "C" => Err(AppendError::Conflict),
+                "L" => Err(AppendError::TooManyMemberships { limit }),
+                text => Ok(appended(text, &generation, parcel.tag)?),
+            };
+            answers.push(answer);
+        }
+        Some(answers)
+    }
+}
+
+/// `<offset>`, or `D <offset> <generation> <tag>` for what was there already.
+fn appended(text: &str, generation: &Generation, tag: Tag) -> Option<Appended> {
+    let Some(known) = text.strip_prefix("D ") else {
+        let offset = frame::number(text).ok()?;
+        let position = Position { generation: generation.clone(), offset, tag };
+        return Some(Appended { position, duplicate: false });
+    };
+    let mut words = known.split(' ');
+    let position = Position {
+        offset: frame::number(words.next()?).ok()?,
+        generation: frame::generation(words.next()?).ok()?,
+        tag: frame::tag(words.next()?).ok()?,
+    };
+    Some(Appended { position, duplicate: true })
+}
+
+fn size(jobs: &[Job]) -> (usize, usize) {
+    let parcels = || jobs.iter().flat_map(|job| &job.parcels);
+    let bytes = |parcel: &Parcel| parcel.entry.body.len() + parcel.entry.header.len() + 128;
+    (parcels().count(), parcels().map(bytes).sum())
+}

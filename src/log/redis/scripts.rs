@@ -1,0 +1,41 @@
+//! The scripts of the realm log, each made once.
+//!
+//! Invariants: a script is one atomic step; what users sent is an argument, never text of
+//! a script.
+
+use std::sync::LazyLock;
+
+use crate::redis_client::Script;
+
+/// In front of every script: the generation of the log, and appending to it.
+const PRELUDE: &str = include_str!("../lua/prelude.lua");
+const PEOPLE: &str = include_str!("../lua/people.lua");
+const SNAPSHOT: &str = include_str!("../lua/snapshot.lua");
+const SESSION: &str = include_str!("../lua/session.lua");
+
+macro_rules! script {
+    ($name:ident, $label:literal, $repeatable:literal, [$($part:expr),*]) => {
+        pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new($label, &[PRELUDE, $($part),*], $repeatable));
+    };
+}
+
+// Repeating a publish is for those who know the ids of all its records.
+script!(PUBLISH, "publish", false, [PEOPLE, include_str!("../lua/publish.lua")]);
+script!(OPEN, "open", true, [PEOPLE, SNAPSHOT, include_str!("../lua/open.lua")]);
+script!(CLAIM, "claim", true, [PEOPLE, SNAPSHOT, SESSION, include_str!("../lua/claim.lua")]);
+script!(LEAVE, "checkpoint", true, [include_str!("../lua/leave.lua")]);
+script!(LOOK, "session", true, [SESSION, include_str!("../lua/look.lua")]);
+script!(
+    MEMBERSHIPS,
+    "memberships",
+    true,
+    [PEOPLE, SNAPSHOT, include_str!("../lua/memberships.lua")]
+);
+script!(BEAT, "beat", true, [include_str!("../lua/beat.lua")]);
+script!(READ, "range", true, [include_str!("../lua/read.lua")]);
+script!(REPORT, "report", true, [include_str!("../lua/report.lua")]);
+
+/// Without the prelude: it is of no realm.
+pub(super) static NODE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("nodes", &[include_str!("../lua/node.lua")], true));

@@ -1,0 +1,1 @@
+//! Lives of realms, claims and leases, as one node meets them.

@@ -1,0 +1,133 @@
+//! A primary, its replica and the sentinel that watches them.
+
+use std::time::Duration;
+
+use redis::Value;
+use tokio::{task::JoinSet, time::timeout};
+
+use super::{INCREMENT, next, text_of};
+use crate::{
+    config::{Redis, RedisMode, Secret},
+    lifecycle::CancellationToken,
+    redis_client::{
+        NO_ARGS, Pushed, RedisClient, StartError,
+        testing::{self, PATIENCE, Server, eventually, free_port},
+    },
+};
+
+struct Watched {
+    primary: Server,
+    replica: Server,
+    sentinel: Server,
+}
+
+impl Watched {
+    async fn start() -> Self {
+        let quick = ["--repl-diskless-sync-delay", "0"];
+        let primary = Server::start_with(&quick).await;
+        let port = primary.port().to_string();
+        let replica =
+            Server::start_with(&[&quick[..], &["--replicaof", "127.0.0.1", &port]].concat()).await;
+        eventually("replication", async || {
+            let info = format!("{:?}", replica.command(&["INFO", "replication"]).await);
+            info.contains("master_link_status:up").then_some(())
+        })
+        .await;
+        let sentinel = Server::launch("redis-sentinel", &[]).await;
+        let watch = ["SENTINEL", "MONITOR", "main", "127.0.0.1", &port, "1"];
+        assert_eq!(sentinel.command(&watch).await, Value::Okay);
+        for (key, value) in [("down-after-milliseconds", "500"), ("failover-timeout", "3000")] {
+            let set = ["SENTINEL", "SET", "main", key, value];
+            assert_eq!(sentinel.command(&set).await, Value::Okay);
+        }
+        eventually("the sentinel to know the replica", async || {
+            let replicas = sentinel.command(&["SENTINEL", "REPLICAS", "main"]).await;
+            let text = format!("{replicas:?}");
+            (text.contains("slave-priority") && text.contains("master-link-status', \"ok\"")
+                || text.contains("bulk-string('\"ok\"')"))
+            .then_some(())
+        })
+        .await;
+        Self { primary, replica, sentinel }
+    }
+
+    /// A sentinel that is not there is named first.
+    fn config(&self) -> Redis {
+        let mut config = testing::config(RedisMode::Sentinel, &[&self.sentinel]);
+        config.urls.insert(0, Secret::new(&format!("redis://127.0.0.1:{}", free_port())));
+        config.sentinel_master = Some("main".to_owned());
+        config
+    }
+}
+
+#[tokio::test]
+async fn f37_everything_follows_the_primary_to_another_server() {
+    let mut servers = Watched::start().await;
+    let client = RedisClient::new(&servers.config(), &testing::metrics()).unwrap();
+    client.check(false).await.unwrap();
+    assert!(matches!(client.check(true).await, Err(StartError::NoReplicasNeeded)));
+    let dedicated = client.dedicated("a", "publish");
+    let (subscription, mut inbox) = client.subscribe("t", 16);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(subscription.run(CancellationToken::new()));
+    assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
+    timeout(PATIENCE, dedicated.ready()).await.unwrap();
+    let wait = Some((1, Duration::from_secs(2)));
+    let answer = dedicated.run(&INCREMENT, &["a"], &["5"], wait).await.unwrap();
+    assert_eq!(answer, (Value::Int(5), Some(1)), "the replica has it");
+
+    servers.primary.kill();
+    assert!(matches!(next(&mut inbox).await, Pushed::Gap(_)));
+    let value = eventually("writes to the new primary", async || {
+        dedicated.run(&INCREMENT, &["a"], &["1"], None).await.ok()
+    });
+    assert_eq!(value.await.0, Value::Int(6));
+    assert_eq!(client.run(&INCREMENT, &["a"], &["1"]).await.unwrap(), Value::Int(7));
+    assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
+    servers.replica.command(&["PUBLISH", "t", "here"]).await;
+    assert_eq!(text_of(next(&mut inbox).await), "here");
+}
+
+#[tokio::test]
+async fn f41_a_planned_failover_is_noticed_by_idle_connections() {
+    let servers = Watched::start().await;
+    let client = RedisClient::new(&servers.config(), &testing::metrics()).unwrap();
+    let dedicated = client.dedicated("a", "publish");
+    let (subscription, mut inbox) = client.subscribe("t", 16);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(subscription.run(CancellationToken::new()));
+    assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
+    timeout(PATIENCE, dedicated.ready()).await.unwrap();
+    client.run(&INCREMENT, &["a"], &["1"]).await.unwrap();
+
+    // Nothing closes the connections here, as a sentinel would: they must ask.
+    let port = servers.replica.port().to_string();
+    assert_eq!(servers.replica.command(&["REPLICAOF", "NO", "ONE"]).await, Value::Okay);
+    let demote = ["REPLICAOF", "127.0.0.1", &port];
+    assert_eq!(servers.primary.command(&demote).await, Value::Okay);
+    assert!(matches!(next(&mut inbox).await, Pushed::Gap(_)));
+    let forget = servers.sentinel.command(&["SENTINEL", "REMOVE", "main"]).await;
+    assert_eq!(forget, Value::Okay);
+    let watch = ["SENTINEL", "MONITOR", "main", "127.0.0.1", &port, "1"];
+    assert_eq!(servers.sentinel.command(&watch).await, Value::Okay);
+
+    assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
+    servers.replica.command(&["PUBLISH", "t", "here"]).await;
+    assert_eq!(text_of(next(&mut inbox).await), "here");
+    let value = eventually("writes to the new primary", async || {
+        dedicated.run(&INCREMENT, &["a"], &["1"], None).await.ok()
+    });
+    assert_eq!(value.await.0, Value::Int(2));
+    assert_eq!(client.run(&INCREMENT, &["a"], &["1"]).await.unwrap(), Value::Int(3));
+}
+
+#[tokio::test]
+async fn a_name_that_no_sentinel_knows_is_no_connection() {
+    let sentinel = Server::launch("redis-sentinel", &[]).await;
+    let mut config = testing::config(RedisMode::Sentinel, &[&sentinel]);
+    config.sentinel_master = Some("nobody".to_owned());
+    let client = RedisClient::new(&config, &testing::metrics()).unwrap();
+    let error = client.run(&INCREMENT, &["a"], NO_ARGS).await.unwrap_err();
+    assert!(error.to_string().contains("does not know the primary"), "{error}");
+    assert!(error.is_retryable());
+}
