@@ -20,8 +20,8 @@ use tokio::{
 const USAGE: &str = "usage: hubbub-faults list
        hubbub-faults run NAME… [--clients N] [--rate R] [--seconds S] [--seed X] [--keep DIR]
 
-Runs the scenarios whose name is NAME or begins with NAME and `_`, one after the other, and
-prints one line for each. The files of a failed run are kept (below DIR, or where the line says).
+Runs the scenario NAME, or where there is none all whose names begin with NAME and `_`, one
+after the other, and prints one line for each. The files of a failed run are kept (below DIR, or where the line says).
 HUBBUB_BINARY is the server, HUBBUB_CHECK the checker: both default to what lies beside this
 program.";
 
@@ -91,11 +91,14 @@ fn parse(words: &[String]) -> Result<Asked> {
 fn run(asked: &Asked) -> Result<bool> {
     let mut chosen = Vec::new();
     for name in &asked.names {
-        let matches = |one: &&Scenario| {
-            one.name == name
-                || one.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'))
+        let begins = |one: &&Scenario| {
+            one.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_'))
         };
-        let found: Vec<&Scenario> = SCENARIOS.iter().filter(matches).collect();
+        let exact: Vec<&Scenario> = SCENARIOS.iter().filter(|one| one.name == name).collect();
+        let found = match exact.is_empty() {
+            true => SCENARIOS.iter().filter(begins).collect(),
+            false => exact,
+        };
         if found.is_empty() {
             bail!("there is no scenario {name}");
         }

@@ -27,8 +27,8 @@ pub enum Frame {
     Text(String),
     /// A ping with its payload.
     Ping(Vec<u8>),
-    /// A close frame; 1005 when it has no code.
-    Close(u16),
+    /// A close frame with its reason; 1005 when it has no code.
+    Close(u16, String),
     /// Something that is not expected of this server.
     Strange(u8),
     /// TCP has ended, cleanly or not.
@@ -166,10 +166,13 @@ fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     let used = bytes.len() - rest.len() + length;
     let frame = match first {
         0x81 => Frame::Text(String::from_utf8_lossy(payload).into_owned()),
-        0x88 => Frame::Close(match payload.split_first_chunk() {
-            Some((code, _reason)) => u16::from_be_bytes(*code),
-            None => 1005,
-        }),
+        0x88 => match payload.split_first_chunk() {
+            Some((code, reason)) => Frame::Close(
+                u16::from_be_bytes(*code),
+                String::from_utf8_lossy(reason).into_owned(),
+            ),
+            None => Frame::Close(1005, String::new()),
+        },
         0x89 => Frame::Ping(payload.to_vec()),
         other => Frame::Strange(other),
     };

@@ -162,8 +162,12 @@ impl Client<'_> {
                     }
                 }
                 Ok(Ok(Frame::Ping(payload))) => socket.pong(&payload).await,
-                Ok(Ok(Frame::Close(code))) => {
+                Ok(Ok(Frame::Close(code, reason))) => {
                     socket.close(if code == 1005 { 1000 } else { code }).await;
+                    if ![1000, 1005, 1012].contains(&code) {
+                        let said = format!("{code}_{}", reason.replace(' ', "_"));
+                        *self.shared.stats.reasons.lock().entry(said).or_default() += 1;
+                    }
                     break code;
                 }
                 Ok(Ok(Frame::Strange(first))) => {

@@ -47,6 +47,9 @@ pub struct Target {
     pub internal: SocketAddr,
     /// Whether a load balancer would send anybody there.
     pub up: AtomicBool,
+    /// Stopped, or cut from Redis, without its clients noticing: its lease ends though
+    /// they are there, and both answers about them are right.
+    pub paused: AtomicBool,
 }
 
 /// How much load.
@@ -309,6 +312,13 @@ impl Shared {
     pub fn set_up(&self, node: &str, up: bool) {
         for target in self.targets.iter().filter(|target| target.node == node) {
             target.up.store(up, Ordering::Relaxed);
+        }
+    }
+
+    /// Says whether `node` is stopped or cut from Redis.
+    pub fn set_paused(&self, node: &str, paused: bool) {
+        for target in self.targets.iter().filter(|target| target.node == node) {
+            target.paused.store(paused, Ordering::Relaxed);
         }
     }
 

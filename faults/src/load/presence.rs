@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -24,11 +24,26 @@ pub(super) async fn poll(shared: &Arc<Shared>) -> Result<()> {
         }
         let Some(target) = shared.target() else { continue };
         let Some(statuses) = ask(&mut http, target, shared).await else { continue };
-        let users: Map<String, Value> =
-            statuses.into_iter().map(|(user, status)| (user, status.into())).collect();
+        let open = undecided(shared);
+        let users: Map<String, Value> = statuses
+            .into_iter()
+            .filter(|(user, _)| !open.contains(user))
+            .map(|(user, status)| (user, status.into()))
+            .collect();
         writer.write(json!({"op": "poll", "node": target.node, "users": users}));
     }
     writer.flush()
+}
+
+/// Users with a socket on a node that is stopped or cut from Redis.
+fn undecided(shared: &Shared) -> BTreeSet<String> {
+    let is_paused = |node: &str| {
+        let mut targets = shared.targets.iter();
+        targets.any(|target| target.node == node && target.paused.load(Ordering::Relaxed))
+    };
+    let states = shared.clients.iter().map(|one| one.lock().clone());
+    let there = states.filter(|state| state.node.as_deref().is_some_and(is_paused));
+    there.map(|state| state.user).collect()
 }
 
 /// The statuses that a node knows.
@@ -58,7 +73,7 @@ async fn ask(
 pub async fn agrees(shared: &Shared) -> Vec<String> {
     let mut http = Http::new(API_KEY);
     let mut wrong = Vec::new();
-    let is_up = |target: &&Target| target.up.load(std::sync::atomic::Ordering::Relaxed);
+    let is_up = |target: &&Target| target.up.load(Ordering::Relaxed);
     for target in shared.targets.iter().filter(is_up) {
         let there: BTreeSet<String> = shared
             .clients

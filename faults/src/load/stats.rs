@@ -30,6 +30,8 @@ pub struct Stats {
     pub resets: AtomicU64,
     /// Close codes; 1006 for a lost socket.
     pub closes: Mutex<BTreeMap<u16, u64>>,
+    /// Close codes with reasons, those of an orderly end apart.
+    pub reasons: Mutex<BTreeMap<String, u64>>,
     /// Refused or failed attempts to connect, by what was said.
     pub dials_failed: Mutex<BTreeMap<String, u64>>,
     /// Milliseconds from TCP connect to the first missed event, or to the 101.

@@ -87,6 +87,8 @@ impl Run {
         let delivery: Vec<f64> = stats.delivery_ms.lock().iter().map(|(_, took)| *took).collect();
         let resume = stats.resume_ms.lock().clone();
         let closes = format!("{:?}", stats.closes.lock()).replace(' ', "");
+        let reasons = format!("{:?}", stats.reasons.lock()).replace(' ', "");
+        let dials = format!("{:?}", stats.dials_failed.lock()).replace(' ', "_");
         let facts = [
             ("published", of(&stats.published)),
             ("retried", of(&stats.attempts_failed)),
@@ -101,6 +103,11 @@ impl Run {
             self.fact(name, value);
         }
         self.fact("closes", closes);
+        for (name, told) in [("reasons", reasons), ("dials_failed", dials)] {
+            if told != "{}" {
+                self.fact(name, told);
+            }
+        }
         self.fact("machine_late_ms", percentile(&self.late_ms, 0.99).round());
         for (name, samples) in [("resume", &resume), ("delivery", &delivery)] {
             for (share, label) in [(0.5, "p50"), (0.99, "p99"), (1.0, "max")] {

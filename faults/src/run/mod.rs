@@ -57,7 +57,7 @@ pub struct Run {
     pub settings: Vec<(String, String)>,
     lossy: bool,
     /// How late this program itself was woken: the machine's share of every delay.
-    late_ms: Vec<f64>,
+    pub late_ms: Vec<f64>,
     history: History,
     faults: Writer,
     node_history: Writer,
@@ -207,6 +207,7 @@ impl Run {
             dial: if through_proxies { proxy.address } else { node.public },
             internal: node.internal,
             up: true.into(),
+            paused: false.into(),
         });
         self.load = Some(Load::start(&self.history, targets.collect(), shape).await?);
         Ok(())

@@ -72,6 +72,7 @@ pub(super) async fn half_open(run: &mut Run) -> Result<()> {
     run.pass(4.0).await;
     let id = run.node(0)?.id.clone();
     let sockets = run.shared()?.on(&id);
+    run.shared()?.set_paused(&id, true);
     run.inject("half_open_redis");
     proxy(run, 0)?.stall(true);
     let (took, reasons) = run.node(0)?.not_ready(Duration::from_secs(10)).await?;
@@ -85,6 +86,7 @@ pub(super) async fn half_open(run: &mut Run) -> Result<()> {
     proxy(run, 0)?.heal();
     run.heal("half_open_redis");
     let ready = run.node(0)?.ready(Duration::from_secs(20)).await?;
+    run.shared()?.set_paused(&id, false);
     run.fact("ready_ms", ready.as_millis());
     run.set_up(0, true)?;
     run.pass(6.0).await;
@@ -97,6 +99,7 @@ pub(super) async fn cut_off(run: &mut Run) -> Result<()> {
     let id = run.node(0)?.id.clone();
     let sockets = run.shared()?.on(&id);
     let closed = run.stats()?.closed(1013);
+    run.shared()?.set_paused(&id, true);
     run.inject("node_cut_from_redis");
     let began = tokio::time::Instant::now();
     proxy(run, 0)?.stall(true);
@@ -118,6 +121,7 @@ pub(super) async fn cut_off(run: &mut Run) -> Result<()> {
     proxy(run, 0)?.heal();
     run.heal("node_cut_from_redis");
     let ready = run.node(0)?.ready(Duration::from_secs(20)).await?;
+    run.shared()?.set_paused(&id, false);
     run.fact("ready_ms", ready.as_millis());
     run.set_up(0, true)?;
     run.pass(4.0).await;

@@ -57,7 +57,7 @@ pub(super) async fn two_kills(run: &mut Run) -> Result<()> {
 }
 
 pub(super) async fn drain(run: &mut Run) -> Result<()> {
-    run.set("shutdown.drain", "30s");
+    run.set("shutdown.drain", "28s");
     // A client that reads nothing answers no ping either.
     run.set("limits.ping_interval", "25s");
     run.standalone(plain()).await?;
@@ -78,7 +78,7 @@ pub(super) async fn drain(run: &mut Run) -> Result<()> {
     let took = began.elapsed();
     run.fact("drain_s", took.as_secs());
     run.expect(code == Some(0), format_args!("the drained node ended with {code:?}"));
-    run.expect(took.as_secs_f64() <= 30.5, format_args!("the drain took {took:?}"));
+    run.expect(took.as_secs_f64() <= 30.0, format_args!("the drain took {took:?}"));
     run.heal("drain");
     run.pass(2.0).await;
     let closed = run.stats()?.closed(1012);
@@ -86,7 +86,10 @@ pub(super) async fn drain(run: &mut Run) -> Result<()> {
     let opened = run.stats()?.opened_at.lock().get(before..).unwrap_or_default().to_vec();
     let busiest = busiest_second(&opened);
     run.fact("reconnects_1s", busiest);
-    let allowed = (run.params.clients / 50).max(4);
+    // Two of a hundred. While this machine slept, more of them came together.
+    let slept = percentile(&run.late_ms, 1.0) / 1000.0;
+    let share = f64::from(u32::try_from(run.params.clients)?) / 50.0 * (1.0 + slept);
+    let allowed = (4..).find(|whole| f64::from(*whole) >= share).map_or(Ok(0), usize::try_from)?;
     run.expect(
         busiest <= allowed,
         format_args!("{busiest} reconnects in a second, at most {allowed}"),
@@ -148,12 +151,15 @@ pub(super) async fn paused(run: &mut Run, seconds: u32) -> Result<()> {
     run.pass(4.0).await;
     let victim = any_node(run);
     run.inject("node_pause");
+    let id = run.node(victim)?.id.clone();
+    run.shared()?.set_paused(&id, true);
     run.signal_node(victim, Signal::STOP, "pause")?;
     run.set_up(victim, false)?;
     run.pass(f64::from(seconds)).await;
     run.signal_node(victim, Signal::CONT, "cont")?;
     let recovered = run.node(victim)?.ready(Duration::from_secs(30)).await?;
     run.heal("node_pause");
+    run.shared()?.set_paused(&id, false);
     run.set_up(victim, true)?;
     run.fact("recovered_ms", recovered.as_millis());
     run.expect(recovered.as_secs_f64() <= 5.0, format_args!("recovered only after {recovered:?}"));

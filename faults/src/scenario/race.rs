@@ -157,7 +157,7 @@ impl Racer {
         match socket.next().await {
             Ok(Frame::Text(text)) => self.message(&text),
             Ok(Frame::Ping(payload)) => socket.pong(&payload).await,
-            Ok(Frame::Close(code)) => self.seen.closed = Some(code.to_string()),
+            Ok(Frame::Close(code, _)) => self.seen.closed = Some(code.to_string()),
             Ok(Frame::End) | Err(_) => self.seen.closed = Some("1006".to_owned()),
             Ok(Frame::Strange(first)) => self.seen.closed = Some(format!("{first:#x}")),
         }
