@@ -15,6 +15,7 @@
 mod any;
 #[cfg(test)]
 mod contract;
+pub mod course;
 mod facts;
 mod memory;
 mod tail;

@@ -1,0 +1,483 @@
+//! The tail of one realm's log as a pure state machine: order, gaps, generations.
+//!
+//! A driver feeds it what it hears and does what it wants done. The feed is fast and
+//! may lose, repeat or invent; the log is asked whenever the feed is not enough. A log
+//! that may have lost records goes on in another generation, and only after the log
+//! itself has said that it holds everything which this node has seen or promised.
+//!
+//! Invariants:
+//! - records are delivered in order, each once, each right after the one whose tag it
+//!   names, whatever the feed said;
+//! - between the first sign of another generation and a clean verdict nothing is
+//!   delivered and nothing is vouched for;
+//! - at most one request of each kind is under way, and a lost one is repeated;
+//! - memory is bounded; after [`Effect::Lost`] nothing more comes.
+//!
+//! Not here: sockets, bytes and scripts (the driver), who gets a record (`hub`).
+
+#[cfg(test)]
+mod tests;
+mod trail;
+mod words;
+
+use std::{mem, sync::Arc};
+
+pub use words::{Cause, Effect, Input, Range, Request, Verdict, Vouched, counter};
+
+use self::trail::{Ahead, Behind};
+use super::Loss;
+use crate::model::{Generation, Position, Record, Tag};
+
+/// A request that was not answered is made again after this time,
+const ANSWER_MS: u64 = 2_000;
+
+/// one that failed after this time,
+const RETRY_MS: u64 = 250;
+
+/// and a report that has to wait for other nodes after this time.
+const PENDING_MS: u64 = 100;
+
+/// A silent feed is doubted after this time,
+const QUIET_MS: u64 = 1_000;
+
+/// and any feed after this time.
+const PROBE_MS: u64 = 5_000;
+
+/// The feed may be behind the log for so long.
+const BEHIND_MS: u64 = 250;
+
+/// The feed is subscribed anew at most once in this time.
+const KICK_MS: u64 = 1_000;
+
+/// Who has seen a later generation than all that answers for so long begins anew: it
+/// is the log that went back, and no old primary that will be found out.
+const OUTDATED_MS: u64 = 15_000;
+
+/// Who was not asked anything for so long may have slept through claims.
+const SLEPT_MS: u64 = 5_000;
+
+/// The tail of one realm.
+#[derive(Debug)]
+pub struct Course {
+    /// The last record that was delivered; its generation is the one that is followed.
+    at: Position,
+    /// The highest place of this generation that anybody was told of by this node.
+    highest: (u64, Tag),
+    behind: Behind,
+    ahead: Ahead,
+    mode: Mode,
+    /// Counts the times that a verdict was needed.
+    round: u64,
+    stepped_ms: u64,
+    /// When the feed last said something of this generation.
+    heard_ms: u64,
+    probed_ms: u64,
+    /// What was delivered when the last probe was made.
+    probed_at: u64,
+    kicked_ms: u64,
+    /// Since when the log is known to end at an offset that the feed has not told.
+    starving: Option<(u64, u64)>,
+    /// Since when all that answers is of an older generation.
+    outdated_ms: Option<u64>,
+    probe: Asked,
+    report: Asked,
+    reading: Reading,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Following,
+    /// Waits for a verdict.
+    Doubting,
+    Ended,
+}
+
+/// A request: `None` when it may be made; else not again before this moment.
+type Asked = Option<u64>;
+
+/// The reading of records from the log.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Why, while there is something to read,
+    cause: Option<Cause>,
+    /// the request,
+    asked: Asked,
+    /// and whether what it will find is not enough.
+    again: bool,
+}
+
+impl Course {
+    /// A course that goes on after `start`, at the moment `now_ms` of a clock that
+    /// only goes forward.
+    #[must_use]
+    pub fn new(start: Position, now_ms: u64) -> Self {
+        let mut behind = Behind::default();
+        behind.note(start.offset, start.tag);
+        Self {
+            highest: (start.offset, start.tag),
+            at: start,
+            behind,
+            ahead: Ahead::default(),
+            mode: Mode::Following,
+            round: 0,
+            stepped_ms: now_ms,
+            heard_ms: now_ms,
+            probed_ms: now_ms,
+            probed_at: 0,
+            kicked_ms: 0,
+            starving: None,
+            outdated_ms: None,
+            probe: None,
+            report: None,
+            reading: Reading::default(),
+        }
+    }
+
+    /// The last record that was delivered, in the generation that is followed.
+    #[must_use]
+    pub fn at(&self) -> &Position {
+        &self.at
+    }
+
+    /// True when the log is known to go on from here.
+    #[must_use]
+    pub fn is_following(&self) -> bool {
+        self.mode == Mode::Following
+    }
+
+    /// Whether an answer of the log may be believed: the answer to an append, an
+    /// opening or a claim, given in `generation`, that named the record `offset` with
+    /// `tag`. To be asked before anybody is told of it.
+    pub fn vouch(&mut self, generation: &Generation, offset: u64, tag: Tag) -> Vouched {
+        if self.mode == Mode::Ended || self.is_older(generation) {
+            return Vouched::Never;
+        }
+        if *generation != self.at.generation || self.contradicts(offset, tag) {
+            self.doubt();
+        }
+        if self.mode == Mode::Doubting {
+            return Vouched::NotYet;
+        }
+        if offset > self.highest.0 {
+            self.highest = (offset, tag);
+        }
+        Vouched::Yes
+    }
+
+    /// Takes one input and appends to `out` what is to be done, in order.
+    ///
+    /// To be called at least every 100 ms, with [`Input::Tick`] when there is nothing else.
+    pub fn step(&mut self, now_ms: u64, input: Input, out: &mut Vec<Effect>) {
+        if self.mode == Mode::Ended {
+            return;
+        }
+        let slept = now_ms.saturating_sub(mem::replace(&mut self.stepped_ms, now_ms)) >= SLEPT_MS;
+        if slept {
+            out.push(Effect::Recheck);
+        }
+        match input {
+            Input::Frame { generation, records } => self.frame(now_ms, &generation, records, out),
+            Input::Subscribed => self.missed(Cause::Reconnect, out),
+            Input::Gap => self.missed(Cause::Gap, out),
+            Input::GenerationSeen(generation) => {
+                if !self.is_older(&generation) && generation != self.at.generation {
+                    self.doubt();
+                }
+            }
+            Input::Range(range) => self.range(now_ms, range, out),
+            Input::Meta(end) => self.meta(now_ms, end, out),
+            Input::Verdict { round, generation, verdict } => {
+                if round == self.round && self.mode == Mode::Doubting {
+                    self.verdict(now_ms, generation, verdict, out);
+                }
+            }
+            Input::Failed(Request::Read) => retry(&mut self.reading.asked, now_ms),
+            Input::Failed(Request::Probe) => retry(&mut self.probe, now_ms),
+            Input::Failed(Request::Report) => retry(&mut self.report, now_ms),
+            Input::Tick => {}
+        }
+        self.ask(now_ms, out);
+    }
+
+    fn frame(
+        &mut self,
+        now_ms: u64,
+        generation: &Generation,
+        records: Vec<Arc<Record>>,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.mode == Mode::Doubting || self.is_older(generation) {
+            return;
+        }
+        if *generation != self.at.generation {
+            return self.doubt();
+        }
+        self.heard_ms = now_ms;
+        let mut next = Vec::with_capacity(records.len());
+        for record in records {
+            let Position { offset, tag, .. } = record.position;
+            if offset <= self.at.offset {
+                if self.contradicts(offset, tag) {
+                    self.doubt();
+                    break;
+                }
+            } else if self.follows(&record) {
+                self.apply(record, &mut next);
+            } else {
+                // A record in its place with a wrong tag is no use later, either.
+                if offset != self.at.offset + 1 {
+                    self.ahead.keep(self.at.offset, &record);
+                }
+                self.read(Cause::Gap);
+            }
+        }
+        self.drain(&mut next);
+        if !next.is_empty() {
+            out.push(Effect::Deliver(next));
+        }
+    }
+
+    /// Something may have been missed: claims and records.
+    fn missed(&mut self, cause: Cause, out: &mut Vec<Effect>) {
+        out.push(Effect::Recheck);
+        if self.mode == Mode::Following {
+            self.read(cause);
+        }
+    }
+
+    fn range(&mut self, now_ms: u64, range: Range, out: &mut Vec<Effect>) {
+        if self.mode == Mode::Doubting || self.reading.asked.is_none() {
+            return;
+        }
+        self.reading.asked = None;
+        let Some(end) = range.end else { return self.doubt() };
+        if !self.is_current(now_ms, &end, range.asked_after, out) {
+            return;
+        }
+        let is_behind = end.offset > self.at.offset;
+        if is_behind && (range.first_kept == 0 || range.first_kept > self.at.offset + 1) {
+            return self.lose(Loss::Retention, out);
+        }
+        let mut next = Vec::with_capacity(range.records.len());
+        let mut is_foreign = false;
+        for record in range.records {
+            let Position { offset, tag, .. } = record.position;
+            if offset <= self.at.offset {
+                is_foreign = self.contradicts(offset, tag);
+            } else if self.follows(&record) {
+                self.apply(record, &mut next);
+            } else {
+                // The log itself goes on from another record than the one here.
+                is_foreign = offset == self.at.offset + 1;
+                break;
+            }
+            if is_foreign {
+                break;
+            }
+        }
+        self.drain(&mut next);
+        let has_moved = !next.is_empty();
+        if has_moved {
+            out.push(Effect::Deliver(next));
+        }
+        if is_foreign {
+            return self.doubt();
+        }
+        let has_rest = end.offset > self.at.offset;
+        if !mem::take(&mut self.reading.again) && !has_rest {
+            self.reading.cause = None;
+        } else if has_rest && !has_moved {
+            retry(&mut self.reading.asked, now_ms);
+        }
+    }
+
+    fn meta(&mut self, now_ms: u64, end: Option<Position>, out: &mut Vec<Effect>) {
+        if self.probe.take().is_none() || self.mode == Mode::Doubting {
+            return;
+        }
+        let Some(end) = end else { return self.doubt() };
+        if self.is_current(now_ms, &end, self.probed_at, out) && end.offset > self.at.offset {
+            self.starving.get_or_insert((end.offset, now_ms));
+        }
+    }
+
+    /// True when `end` belongs to the generation that is followed, and to the records
+    /// that were delivered. The log was asked when it had at least `at_least` records.
+    fn is_current(
+        &mut self,
+        now_ms: u64,
+        end: &Position,
+        at_least: u64,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        if self.is_older(&end.generation) {
+            self.outdated(now_ms, out);
+            return false;
+        }
+        self.outdated_ms = None;
+        let is_same = end.generation == self.at.generation;
+        if !is_same || end.offset < at_least || self.contradicts(end.offset, end.tag) {
+            self.doubt();
+            return false;
+        }
+        true
+    }
+
+    fn verdict(
+        &mut self,
+        now_ms: u64,
+        generation: Generation,
+        verdict: Verdict,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.is_older(&generation) {
+            retry(&mut self.report, now_ms);
+            return self.outdated(now_ms, out);
+        }
+        self.outdated_ms = None;
+        match verdict {
+            Verdict::Pending => self.report = Some(now_ms + PENDING_MS),
+            Verdict::Dirty => self.lose(Loss::Generation, out),
+            Verdict::Clean => {
+                self.report = None;
+                self.mode = Mode::Following;
+                self.heard_ms = now_ms;
+                if generation != self.at.generation {
+                    self.at.generation = generation.clone();
+                    out.push(Effect::Adopt(generation));
+                }
+                self.read(Cause::Reconnect);
+            }
+        }
+    }
+
+    /// Nothing goes on before the log has said that it holds what was delivered.
+    fn doubt(&mut self) {
+        if self.mode == Mode::Following {
+            self.mode = Mode::Doubting;
+            self.round += 1;
+            self.report = None;
+            self.ahead.clear();
+            self.reading = Reading::default();
+            self.starving = None;
+        }
+    }
+
+    /// What answered is an old primary, or the log went back.
+    fn outdated(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        let since_ms = *self.outdated_ms.get_or_insert(now_ms);
+        if now_ms.saturating_sub(since_ms) >= OUTDATED_MS {
+            return self.lose(Loss::Generation, out);
+        }
+        self.kick(now_ms, out);
+        if self.reading.cause.is_some() {
+            retry(&mut self.reading.asked, now_ms);
+        }
+    }
+
+    fn kick(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        if now_ms.saturating_sub(self.kicked_ms) >= KICK_MS {
+            self.kicked_ms = now_ms;
+            out.push(Effect::Kick);
+        }
+    }
+
+    fn lose(&mut self, loss: Loss, out: &mut Vec<Effect>) {
+        self.mode = Mode::Ended;
+        self.ahead.clear();
+        out.push(Effect::Lost(loss));
+    }
+
+    fn read(&mut self, cause: Cause) {
+        self.reading.again |= self.reading.asked.is_some();
+        self.reading.cause.get_or_insert(cause);
+    }
+
+    /// Makes the requests that are due.
+    fn ask(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        match self.mode {
+            Mode::Following => {}
+            Mode::Doubting => {
+                if is_due(self.report, now_ms) {
+                    self.report = Some(now_ms + ANSWER_MS);
+                    let (offset, tag) = self.highest;
+                    let generation = self.at.generation.clone();
+                    let highest = Position { generation, offset, tag };
+                    out.push(Effect::Report { round: self.round, highest });
+                }
+                return;
+            }
+            Mode::Ended => return,
+        }
+        if let Some((offset, since_ms)) = self.starving {
+            if offset <= self.at.offset {
+                self.starving = None;
+            } else if now_ms.saturating_sub(since_ms) >= BEHIND_MS {
+                self.starving = None;
+                self.read(Cause::Probe);
+                self.kick(now_ms, out);
+            }
+        }
+        if let Some(cause) = self.reading.cause
+            && is_due(self.reading.asked, now_ms)
+        {
+            self.reading.asked = Some(now_ms + ANSWER_MS);
+            self.reading.again = false;
+            out.push(Effect::Read { after: self.at.offset, cause });
+        }
+        let is_quiet = now_ms.saturating_sub(self.heard_ms.max(self.probed_ms)) >= QUIET_MS;
+        let is_old = now_ms.saturating_sub(self.probed_ms) >= PROBE_MS;
+        let was_lost = self.probe.is_some();
+        if (is_quiet || is_old || was_lost) && is_due(self.probe, now_ms) {
+            self.probe = Some(now_ms + ANSWER_MS);
+            self.probed_ms = now_ms;
+            self.probed_at = self.at.offset;
+            out.push(Effect::Probe);
+        }
+    }
+
+    fn follows(&self, record: &Record) -> bool {
+        let Position { offset, tag, .. } = record.position;
+        let is_next = self.at.offset.checked_add(1) == Some(offset);
+        is_next && record.previous_tag == self.at.tag && !self.contradicts(offset, tag)
+    }
+
+    /// True when another record than `tag` is known to be at `offset`.
+    fn contradicts(&self, offset: u64, tag: Tag) -> bool {
+        let (highest, known) = self.highest;
+        (offset == highest && tag != known) || self.behind.contradicts(offset, tag)
+    }
+
+    fn apply(&mut self, record: Arc<Record>, next: &mut Vec<Arc<Record>>) {
+        let Position { offset, tag, .. } = record.position;
+        self.behind.note(offset, tag);
+        (self.at.offset, self.at.tag) = (offset, tag);
+        if offset > self.highest.0 {
+            self.highest = (offset, tag);
+        }
+        next.push(record);
+    }
+
+    /// Applies what came early.
+    fn drain(&mut self, next: &mut Vec<Arc<Record>>) {
+        while let Some(record) = self.ahead.take(self.at.offset.saturating_add(1)) {
+            if !self.follows(&record) {
+                return;
+            }
+            self.apply(record, next);
+        }
+    }
+
+    fn is_older(&self, generation: &Generation) -> bool {
+        counter(generation) < counter(&self.at.generation)
+    }
+}
+
+fn is_due(asked: Asked, now_ms: u64) -> bool {
+    asked.is_none_or(|due_ms| due_ms <= now_ms)
+}
+
+/// Makes a failed request again, but not at once.
+fn retry(asked: &mut Asked, now_ms: u64) {
+    *asked = Some(now_ms + RETRY_MS);
+}
