@@ -18,6 +18,8 @@ mod contract;
 pub mod course;
 mod facts;
 mod memory;
+#[cfg(test)]
+mod sim;
 mod tail;
 
 use std::{future::Future, sync::Arc, time::Duration};

@@ -68,6 +68,9 @@ pub struct Course {
     mode: Mode,
     /// Counts the times that a verdict was needed.
     round: u64,
+    /// The newest generation that a verdict named: what an older one says later is the
+    /// word of an old primary.
+    newest: u64,
     stepped_ms: u64,
     /// When the feed last said something of this generation.
     heard_ms: u64,
@@ -120,6 +123,7 @@ impl Course {
             ahead: Ahead::default(),
             mode: Mode::Following,
             round: 0,
+            newest: 0,
             stepped_ms: now_ms,
             heard_ms: now_ms,
             probed_ms: now_ms,
@@ -330,10 +334,11 @@ impl Course {
         verdict: Verdict,
         out: &mut Vec<Effect>,
     ) {
-        if self.is_older(&generation) {
+        if self.is_older(&generation) || counter(&generation) < self.newest {
             retry(&mut self.report, now_ms);
             return self.outdated(now_ms, out);
         }
+        self.newest = counter(&generation);
         self.outdated_ms = None;
         match verdict {
             Verdict::Pending => self.report = Some(now_ms + PENDING_MS),
