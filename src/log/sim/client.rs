@@ -185,6 +185,16 @@ impl World {
         }
     }
 
+    /// A numbering begins: what was acknowledged before is not after its beginning.
+    pub(super) fn check_base(&mut self, replid: u32, track: &Track) {
+        let is_later = |ack: &&Ack| !ack.entry.is_lost.get() && !track.base.holds(&ack.entry);
+        let is_old = self.servers.is_zombie(replid);
+        if let Some(ack) = self.acks.iter().find(is_later).filter(|_| !is_old) {
+            let text = format!("{} is after the base {}", ack.entry.serial, track.base.serial);
+            self.fail("S5", text);
+        }
+    }
+
     /// True when nothing on the primary is missing at the clients.
     pub(super) fn is_heard(&self, client: usize) -> bool {
         let of = &self.clients[client];

@@ -3,7 +3,7 @@
 //! Each record knows the one before it, so two logs that parted share their
 //! beginning. All checks are made here, by nothing that the server could see.
 
-use std::{cell::Cell, fmt, rc::Rc, sync::Arc};
+use std::{cell::Cell, collections::HashSet, fmt, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 
@@ -130,6 +130,9 @@ pub(super) struct History {
     pub(super) users: Vec<UserId>,
     pub(super) channels: Vec<Topic>,
     text: Arc<str>,
+    places: HashSet<(Generation, u64)>,
+    /// A place that two records have.
+    pub(super) clash: Option<(Generation, u64)>,
 }
 
 impl History {
@@ -140,6 +143,8 @@ impl History {
             users: (0..USERS).map(|number| id("u", number)).collect(),
             channels: (0..CHANNELS).map(|number| Topic::Channel(id("c", number))).collect(),
             text: Arc::from("e"),
+            places: HashSet::new(),
+            clash: None,
         }
     }
 
@@ -175,6 +180,9 @@ impl History {
             members |= if is_added { bit(channel, user) } else { 0 };
         }
         let offset = previous.offset() + 1;
+        if !self.places.insert((generation.clone(), offset)) {
+            self.clash = Some((generation.clone(), offset));
+        }
         let position = Position { generation: generation.clone(), offset, tag };
         self.add(what, position, (Some(Rc::clone(previous)), members))
     }

@@ -10,7 +10,7 @@ use super::{
     calls::{Ask, Call, Door},
     client::{Message, Phase},
     history::Entry,
-    redis::{Frame, Incarnation, Row, Scheme},
+    redis::{Frame, Incarnation, Part, Row, Scheme},
     tally::Case,
     world::World,
 };
@@ -120,10 +120,11 @@ impl World {
 
     pub(super) fn resolve(&mut self, node: usize) {
         let old = self.servers.zombie.as_ref().map(|server| server.replid);
-        let is_misled = self.nodes[node].prefers_zombie && !self.chance.one_in(8);
+        let is_misled = self.nodes[node].prefers_zombie && !self.chance.one_in(3);
         let new = self.servers.primary.replid;
+        let keeps = self.rules.keep(Part::NewestServer);
         let of = &mut self.nodes[node];
-        let replid = old.filter(|old| is_misled && *old >= of.newest).unwrap_or(new);
+        let replid = old.filter(|old| is_misled && (*old >= of.newest || !keeps)).unwrap_or(new);
         of.newest = of.newest.max(replid);
         of.command = Some(replid);
     }

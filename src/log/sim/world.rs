@@ -6,6 +6,7 @@ use super::{
     calls::Ask,
     chance::Chance,
     client::{Ack, Client, Phase, Track},
+    faults::Fault,
     history::{CHANNELS, History, USERS, What},
     node::Node,
     redis::{Incarnation, Profile, Rules},
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::model::ConnectionId;
 
-const NODES: usize = 3;
+pub(super) const NODES: usize = 3;
 const STEPS: u64 = 800;
 const PUBLICATIONS: usize = 45;
 
@@ -59,7 +60,7 @@ pub(super) struct World {
     pub(super) violation: Option<Violation>,
     /// What happened, when somebody wants to read it.
     pub(super) story: Option<Vec<String>>,
-    faults: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
     /// Faults in 1,000 steps.
     fault_rate: u64,
     /// What is done in one step.
@@ -68,44 +69,6 @@ pub(super) struct World {
     replicated_ms: u64,
     synced_ms: u64,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Crash,
-    Pause,
-    HangUp,
-    LoseFrame,
-    BreakFeed,
-    LoseAnswers,
-    CleanFailover,
-    Failover,
-    Zombie,
-    Restart,
-    Flush,
-    DeleteMeta,
-    DeleteLog,
-    Trim,
-    Forge,
-}
-
-/// Each with its weight, and how many of its kind a seed leaves out.
-const FAULTS: [(Fault, u64); 15] = [
-    (Fault::Crash, 4),
-    (Fault::Pause, 4),
-    (Fault::HangUp, 10),
-    (Fault::LoseFrame, 6),
-    (Fault::BreakFeed, 4),
-    (Fault::LoseAnswers, 4),
-    (Fault::CleanFailover, 2),
-    (Fault::Failover, 3),
-    (Fault::Zombie, 3),
-    (Fault::Restart, 2),
-    (Fault::Flush, 1),
-    (Fault::DeleteMeta, 1),
-    (Fault::DeleteLog, 1),
-    (Fault::Trim, 3),
-    (Fault::Forge, 4),
-];
 
 /// What reaches a replica, or the disk, is at most so old.
 const LAG_MS: u64 = 1_500;
@@ -196,22 +159,6 @@ impl World {
         world
     }
 
-    /// The faults of one run: some kinds, each by its weight.
-    fn swarm(chance: &mut Chance, rules: Rules) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for (fault, weight) in FAULTS {
-            // With two primaries the log profile promises less: see the decisions.
-            let is_rare = matches!(fault, Fault::Flush | Fault::DeleteMeta | Fault::DeleteLog);
-            let is_out = chance.one_in(if is_rare { 2 } else { 3 });
-            // Redis with a replica does not start again from old data: it is replaced.
-            let is_void = fault == Fault::Restart && rules.profile == Profile::Ha;
-            if !is_out && !is_void {
-                faults.extend((0..weight).map(|_| fault));
-            }
-        }
-        faults
-    }
-
     pub(super) fn fail(&mut self, rule: &'static str, text: String) {
         self.violation.get_or_insert(Violation { rule, text });
     }
@@ -296,7 +243,7 @@ impl World {
     }
 
     /// A publisher tries something new, or what was not acknowledged.
-    fn publish(&mut self, node: usize) {
+    pub(super) fn publish(&mut self, node: usize) {
         let mut ids: Vec<usize> = (0..self.publications.len())
             .filter(|id| !self.publications[*id].is_busy && !self.publications[*id].is_acked)
             .take(2)
@@ -325,200 +272,10 @@ impl World {
         self.add_publication(what)
     }
 
-    fn add_publication(&mut self, what: What) -> usize {
+    pub(super) fn add_publication(&mut self, what: What) -> usize {
         let (attempted_ms, switches) = (self.now_ms, self.servers.switches());
         let of = Publication { what, attempted_ms, switches, is_busy: false, is_acked: false };
         self.publications.push(of);
         self.publications.len() - 1
-    }
-
-    /// Something that was broken is repaired.
-    fn recover(&mut self, node: usize) {
-        let of = &mut self.nodes[node];
-        if !of.is_up {
-            self.start(node);
-        } else if of.is_paused {
-            of.is_paused = false;
-        } else if self.chance.one_in(2) {
-            self.demote();
-        } else {
-            self.loses_answers = false;
-        }
-    }
-
-    /// The old primary learns that it is none.
-    fn demote(&mut self) {
-        self.say(|_| "demote".to_owned());
-        if self.servers.zombie.take().is_some() {
-            self.clients.iter_mut().for_each(|client| client.has_crossed = false);
-            self.nodes.iter_mut().for_each(|node| node.prefers_zombie = false);
-        }
-    }
-
-    fn inject(&mut self, fault: Fault, node: usize, client: usize) {
-        self.say(|_| format!("{fault:?} node {node} client {client}"));
-        if self.servers.zombie.is_some() && matches!(fault, Fault::Flush | Fault::DeleteMeta) {
-            return;
-        }
-        match fault {
-            Fault::Crash if self.nodes[node].is_up => self.crash(node),
-            Fault::Pause => self.nodes[node].is_paused = true,
-            Fault::HangUp if self.clients[client].phase == Phase::Open => self.hang_up(client),
-            Fault::LoseFrame if self.nodes[node].frames.pop_front().is_some() => {}
-            Fault::BreakFeed if self.nodes[node].feed.is_some() => {
-                self.nodes[node].frames.clear();
-                self.break_feed(node);
-            }
-            Fault::LoseAnswers => self.loses_answers = true,
-            Fault::CleanFailover => {
-                self.servers.replicate();
-                self.servers.fail_over(false, &mut self.chance);
-            }
-            Fault::Failover => {
-                self.servers.fail_over(false, &mut self.chance);
-            }
-            Fault::Zombie => self.split(),
-            Fault::Restart => {
-                if self.servers.zombie.is_none() {
-                    self.tally.met(Case::Restarted);
-                    self.servers.restart(&mut self.chance);
-                }
-            }
-            Fault::Flush => {
-                self.tally.met(Case::Flushed);
-                self.servers.flush(&mut self.history);
-            }
-            Fault::DeleteMeta => {
-                self.tally.met(Case::MetaDeleted);
-                self.servers.delete_meta();
-            }
-            Fault::DeleteLog => {
-                self.tally.met(Case::LogDeleted);
-                self.servers.primary.state.trim(0);
-            }
-            Fault::Trim => {
-                let keep = self.chance.below(20);
-                self.servers.primary.state.trim(keep);
-            }
-            Fault::Forge => self.forge(node),
-            Fault::Crash | Fault::HangUp | Fault::LoseFrame | Fault::BreakFeed => {}
-        }
-    }
-
-    /// A new primary, while some nodes still find the old one.
-    fn split(&mut self) {
-        let old = self.servers.primary.replid;
-        if !self.servers.fail_over(true, &mut self.chance) {
-            return;
-        }
-        for node in 0..NODES {
-            let stays = self.chance.one_in(2);
-            let of = &mut self.nodes[node];
-            of.prefers_zombie = stays && of.command == Some(old);
-            if !of.prefers_zombie {
-                of.command = None;
-                self.break_feed(node);
-            }
-        }
-    }
-
-    /// All faults stop. Everything must come to rest, with everybody told everything.
-    fn heal(&mut self) {
-        self.demote();
-        self.loses_answers = false;
-        self.faults.clear();
-        while !self.orphans.is_empty() {
-            self.run_orphan(0);
-        }
-        for node in 0..NODES {
-            self.nodes[node].is_paused = false;
-            if !self.nodes[node].is_up {
-                self.start(node);
-            }
-        }
-        let last = self.rest().and_then(|()| {
-            self.add_publication(What::ToEveryone);
-            self.rest()
-        });
-        if let Err((rule, text)) = last {
-            self.fail(rule, text);
-        }
-        let sessions: Vec<_> = self.clients.iter().filter_map(|client| client.cid).collect();
-        for cid in sessions {
-            self.check_acks(cid, None);
-        }
-    }
-
-    fn rest(&mut self) -> Result<(), (&'static str, String)> {
-        for round in 0.. {
-            self.now_ms += 100;
-            for node in 0..NODES {
-                self.tick(node);
-                self.notice(node);
-            }
-            self.servers.replicate();
-            self.drain();
-            for client in 0..self.clients.len() {
-                self.tire(client);
-                self.connect(client, (client + round) % NODES);
-            }
-            self.publish(round % NODES);
-            let unrest = self.unrest();
-            if self.violation.is_some() || unrest.is_none() {
-                return Ok(());
-            }
-            if let (600, Some(unrest)) = (round, unrest) {
-                return Err(unrest);
-            }
-        }
-        Ok(())
-    }
-
-    fn drain(&mut self) {
-        for _ in 0..20 {
-            let mut has_moved = false;
-            for node in 0..NODES {
-                for index in (0..self.nodes[node].calls.len()).rev() {
-                    has_moved |= self.nodes[node].calls.len() > index && self.advance(node, index);
-                }
-                while self.listen(node) {
-                    has_moved = true;
-                }
-            }
-            for client in 0..self.clients.len() {
-                while self.receive(client) {
-                    has_moved = true;
-                }
-            }
-            if !has_moved {
-                return;
-            }
-        }
-    }
-
-    /// What is not yet at rest, and the promise that says it will be.
-    fn unrest(&self) -> Option<(&'static str, String)> {
-        let state = &self.servers.primary.state;
-        if state.meta.as_ref().is_none_or(|meta| meta.is_fenced) {
-            return Some(("L1", "the log stays fenced".to_owned()));
-        }
-        for (client, of) in self.clients.iter().enumerate() {
-            if of.phase != Phase::Open {
-                return Some(("L3", format!("client {client} is {:?} on {}", of.phase, of.node)));
-            }
-            if !self.is_heard(client) {
-                return Some(("L2", format!("client {client} was not told everything")));
-            }
-        }
-        let waiting = self.publications.iter().filter(|of| !of.is_acked).count();
-        if waiting > 0 {
-            return Some(("L3", format!("{waiting} publications are not acknowledged")));
-        }
-        let is_there = |node: &Node| {
-            let course = node.realm.as_ref().map(|realm| &realm.course);
-            course.is_some_and(|c| c.is_following() && c.at().tag == state.tip.tag())
-        };
-        let behind = self.nodes.iter().position(|node| !is_there(node));
-        behind.map(|node| ("L2", format!("node {node} is behind")))
     }
 }
