@@ -95,11 +95,10 @@ impl State {
         for gid in &meta.lineage[place + 1..] {
             match self.witness.get(&(counter(gid), session.owner)) {
                 None | Some(Mark::Clean) => {}
-                Some(Mark::Dirty) => return Verdict::Dirty,
                 Some(Mark::Suspect) if *gid == meta.gid && c.now_ms <= meta.deadline_ms => {
                     return Verdict::Pending;
                 }
-                Some(Mark::Suspect) => return Verdict::Dirty,
+                Some(Mark::Suspect | Mark::Dirty) => return Verdict::Dirty,
             }
         }
         match self.has(session.base.offset(), session.base.tag()) {
