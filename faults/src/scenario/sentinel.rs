@@ -191,12 +191,12 @@ pub(super) async fn flapping(run: &mut Run) -> Result<()> {
         servers(run)?.order_failover().await?;
         let new = followed(run, old).await?;
         run.heal("failover");
+        // Sentinels refuse another failover for a while; by then the new primary was written to.
+        run.pass(6.0).await;
         let words = ["HGET", "hb:{default}:m", "gid"];
         let text = server(run, new)?.command(&words).await?.text();
         let counter = text.split('.').next().unwrap_or_default().parse::<u64>();
         generations.push(counter.with_context(|| format!("the generation is {text:?}"))?);
-        // Sentinels refuse another failover for a while.
-        run.pass(6.0).await;
     }
     let grows = generations.windows(2).all(|two| two.first() < two.get(1));
     run.expect(grows, format_args!("generations do not grow: {generations:?}"));
