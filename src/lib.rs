@@ -4,6 +4,9 @@
 //! function of that log, and it can be resumed without a gap. Modules are listed
 //! from the words up to the composition root; `ARCHITECTURE.md` has the map.
 
+// Futures of the log nest deeply: a backend inside its choice, inside a verb, inside a door.
+#![recursion_limit = "256"]
+
 pub mod clock;
 pub mod lifecycle;
 pub mod model;

@@ -2,7 +2,9 @@
 //! Method: a whole node in this process, its tokens cancelled by hand.
 
 use super::*;
-use crate::{config::Config, lifecycle::CancellationToken};
+use std::time::Duration;
+
+use crate::{config::Config, lifecycle::CancellationToken, log::AnyLog};
 
 #[tokio::test]
 async fn a_core_task_that_ends_stops_the_node_and_is_no_clean_stop() {
@@ -32,4 +34,29 @@ async fn a_taken_port_leaves_nothing_behind() {
     config.internal.listen = taken.local_addr().unwrap();
     let error = App::start(config, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, AppError::Bind { .. }), "{error:?}");
+}
+
+/// Goal: a node whose log is away says so in time, keeps its sockets for a while, gives
+/// them up, and serves again when the log is back.
+#[tokio::test(start_paused = true)]
+async fn a_node_without_its_log_is_not_ready_then_cut_off_then_back() {
+    let app = App::start(Config::for_tests(), CancellationToken::new()).await.unwrap();
+    let (node, readiness) = (std::sync::Arc::clone(app.node()), app.readiness.clone());
+    let AnyLog::Memory(log) = &app.reloads.log else { panic!("no Redis was configured") };
+    let seconds = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+    seconds(1).await;
+    assert_eq!(readiness.reasons(), [""; 0]);
+    log.faults.be_away(true);
+    seconds(2).await;
+    assert_eq!(readiness.reasons(), [""; 0], "a moment is no reason");
+    seconds(1).await;
+    assert_eq!(readiness.reasons(), ["log"]);
+    seconds(56).await;
+    assert!(!node.is_cut_off());
+    seconds(2).await;
+    assert!(node.is_cut_off());
+    log.faults.be_away(false);
+    seconds(1).await;
+    assert!(!node.is_cut_off());
+    assert_eq!(readiness.reasons(), [""; 0]);
 }

@@ -10,7 +10,7 @@
 //! - the records of a realm keep their order; the other realms go on;
 //! - at most as many records are held as fit into the queue.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What is kept back.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    records: std::collections::VecDeque<Parcel>,
-    connections: Vec<Box<Attach>>,
+    records: VecDeque<Parcel>,
+    connections: VecDeque<Box<Attach>>,
     look_at: Option<Instant>,
 }
 
@@ -68,9 +68,7 @@ impl Hub {
         self.held.look_at = match (&self.held.records, &self.held.connections) {
             (records, connections) if records.is_empty() && connections.is_empty() => None,
             // A turn's worth was applied, and more may follow at once.
-            (records, _) if records.front().is_some_and(|next| may_apply(next)) => {
-                Some(Instant::now())
-            }
+            (records, _) if records.front().is_some_and(may_apply) => Some(Instant::now()),
             (_, _) => Some(Instant::now() + LOOK),
         };
         self.answer_waiting();
@@ -106,7 +104,7 @@ impl Hub {
         match self.outlook(&attach) {
             Outlook::Serve => self.shard.attach(*attach),
             Outlook::Wait => {
-                self.held.connections.push(attach);
+                self.held.connections.push_back(attach);
                 self.held.look_at.get_or_insert(Instant::now() + LOOK);
             }
             Outlook::Refuse(why) => super::reply(attach.answer, why),

@@ -129,6 +129,10 @@ pub(crate) fn go_on(
     wanted: Wanted,
     seen: u64,
 ) -> Result<Walk, ResetCause> {
+    // A hub that serves the connection already may be beyond what is known of its user.
+    for record in records.slice(reader.known_up_to + 1, place.cursor).ok_or(ResetCause::Trimmed)? {
+        reader.learn(&record);
+    }
     let earlier = backward(reader, records, place, wanted)?;
     // What ended before is forgotten, so what is known does not reach so far back.
     if place.cursor + 1 < reader.known_from {
@@ -199,4 +203,70 @@ fn join(earlier: Walk, later: Walk, next: u64) -> Result<Walk, ResetCause> {
     }
     sent.drain(..skip);
     Ok(Walk { sent, first_seq: next, revoked: later.revoked })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Place, Ring, Wanted, go_on};
+    use crate::{
+        hub::Reader,
+        model::{
+            Body, ConnectionId, Event, Generation, Id, Memberships, Position, Record, Renderings,
+            Scope, Tag, Topic,
+        },
+    };
+
+    fn record(offset: u64, body: Body) -> Arc<Record> {
+        let generation = Generation::new("1.a");
+        Arc::new(Record {
+            position: Position { generation, offset, tag: Tag(offset) },
+            previous_tag: Tag(offset - 1),
+            accepted_at_us: 0,
+            body,
+            renderings: Renderings::default(),
+            kept: None,
+        })
+    }
+
+    /// Goal: a resume at a hub that has gone on since the snapshot knows what has changed.
+    ///
+    /// Method: the snapshot is of offset 1; the hub has applied a joining at 2 and an
+    /// event to its topic at 3, which the connection was sent as number 1.
+    #[test]
+    fn a_snapshot_that_is_older_than_the_hub_is_brought_up_to_it() {
+        let (topic, user) = (Topic::Channel(Id::parse("c").unwrap()), Id::parse("u").unwrap());
+        let event = Event {
+            name: Arc::from("posted"),
+            data: bytes::Bytes::from_static(b"{}"),
+            to: topic.clone(),
+            omit_users: Vec::new(),
+            omit_connection: None,
+            ephemeral: false,
+            binary: false,
+            id: Arc::from("e"),
+            sender: None,
+        };
+        let joins = Body::Members { topic: topic.clone(), add: vec![user.clone()], remove: vec![] };
+        let nothing = Body::Members { topic: topic.clone(), add: vec![], remove: vec![] };
+        let ring = Ring::new(0, 8, 1 << 16);
+        for (offset, body) in [(1, nothing), (2, joins), (3, Body::Event(event))] {
+            ring.push(&record(offset, body));
+        }
+        let mut reader = Reader {
+            connection: ConnectionId::from_random([1; 26]),
+            user,
+            scope: Scope::Member,
+            memberships: Memberships::default(),
+            watches: Memberships::default(),
+            known_from: 1,
+            known_up_to: 1,
+        };
+        let place = Place { seq: 2, cursor: 3 };
+        let wanted = Wanted { next: 1, base: 1, events_max: 8 };
+        let walk = go_on(&mut reader, &ring, place, wanted, 3).unwrap();
+        assert_eq!((walk.first_seq, walk.sent.len()), (1, 1));
+        assert!(reader.memberships.is_open(&topic));
+    }
 }

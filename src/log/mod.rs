@@ -22,6 +22,8 @@ mod frame;
 mod kept;
 mod memory;
 mod redis;
+#[cfg(test)]
+mod sim;
 mod tail;
 mod wire;
 

@@ -180,7 +180,7 @@ pub(super) fn decode(
     let to = std::str::from_utf8(address).ok().and_then(topic).ok_or(Malformed)?;
     if matches!(kind, b"e" | b"f") {
         let header: EventHeader = serde_json::from_slice(header).map_err(|_| Malformed)?;
-        return decode_event(to, header, kind == b"f", body);
+        return decode_event(to, &header, kind == b"f", body);
     }
     let Header { at, rest } = serde_json::from_slice(header).map_err(|_| Malformed)?;
     let body = match (kind, rest) {
@@ -234,7 +234,7 @@ fn shared(text: &str) -> Arc<str> {
 
 fn decode_event(
     to: Topic,
-    header: EventHeader,
+    header: &EventHeader,
     ephemeral: bool,
     data: Bytes,
 ) -> Result<(Body, u64), Malformed> {

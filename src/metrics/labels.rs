@@ -60,7 +60,7 @@ pub const REDIS_COMMANDS: [&str; 15] = [
     "other",
 ];
 /// What connections to Redis are for.
-pub const REDIS_ROLES: [&str; 4] = ["pool", "publish", "subscribe", "other"];
+pub const REDIS_ROLES: [&str; 5] = ["pool", "publish", "claim", "subscribe", "other"];
 
 const DIALECT_VALUES: Values = Values::Closed(&DIALECTS);
 const PUBLISH_RESULTS: [&str; 6] =

@@ -255,7 +255,7 @@ impl Node {
 
     /// Hands a connection to its hub, which may have to come as far as the log first.
     /// `None` when it does not in time.
-    async fn attach(
+    pub(super) async fn attach(
         &self,
         (seat, claimed_after): (&Seat, u64),
         arrival: &Arrival,
@@ -274,7 +274,7 @@ impl Node {
             None => None,
         };
         let (answer, mut answered) = oneshot::channel();
-        let attach = self.draft((seat, claimed_after), arrival, snapshot, (start, hello), answer);
+        let attach = self.draft((seat, claimed_after), arrival, snapshot, (start, hello, answer));
         hub.commands.send(Command::Attach(Box::new(attach))).await.ok()?;
         if let Ok(attached) = timeout(BEHIND_PATIENCE, &mut answered).await {
             return attached.ok();
@@ -289,8 +289,7 @@ impl Node {
         (seat, claimed_after): (&Seat, u64),
         arrival: &Arrival,
         snapshot: &Snapshot,
-        (start, hello): (Start, Option<Bytes>),
-        answer: oneshot::Sender<Attached>,
+        (start, hello, answer): (Start, Option<Bytes>, oneshot::Sender<Attached>),
     ) -> Attach {
         let reader = Reader {
             connection: seat.connection,

@@ -1,7 +1,8 @@
 //! Status: asking for it, choosing it, and publishing each change once.
 //!
 //! Invariants: changes are published by one task, and only while they are current,
-//! so that the last one that anybody hears is the truth.
+//! so that the last one that anybody hears is the truth. A presence that is shared with
+//! other nodes publishes by itself and leaves nothing to do here.
 
 use std::{sync::Arc, time::Duration};
 
@@ -200,7 +201,7 @@ impl Node {
                 }
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "presence was not written"),
+            Err(error) => tracing::debug!(%error, "presence was not written in time"),
         }
     }
 }
@@ -210,11 +211,13 @@ impl Node {
 pub struct StatusTask {
     node: Arc<Node>,
     transitions: mpsc::Receiver<Transition>,
+    /// Whether the last sweep failed: that is said once.
+    is_failing: bool,
 }
 
 impl StatusTask {
     pub(super) fn new(node: Arc<Node>, transitions: mpsc::Receiver<Transition>) -> Self {
-        Self { node, transitions }
+        Self { node, transitions, is_failing: false }
     }
 
     /// Runs until `stop` is cancelled.
@@ -236,15 +239,18 @@ impl StatusTask {
         }
     }
 
-    async fn sweep(&self) {
-        match self.node.presence.sweep().await {
+    async fn sweep(&mut self) {
+        let swept = self.node.presence.sweep().await;
+        let was_failing = std::mem::replace(&mut self.is_failing, swept.is_err());
+        match swept {
             Ok(transitions) => {
                 for transition in transitions {
                     self.publish(transition).await;
                 }
             }
             // If presence can't be asked, nobody is set offline.
-            Err(error) => tracing::warn!(%error, "presence was not swept"),
+            Err(error) if was_failing => tracing::debug!(%error, "presence was not swept"),
+            Err(error) => tracing::warn!(%error, "presence can't be swept for now"),
         }
         let counts = self.node.presence.counts();
         for (status, count) in Status::ALL.into_iter().zip(counts) {

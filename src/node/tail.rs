@@ -74,7 +74,8 @@ impl Runner {
     /// Runs until `stop` is cancelled or the log says that this life is over. Then
     /// nothing of it is left on this node.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Life {
-        let Err(end) = self.serve(&stop).await;
+        // On the heap: a future of the log is large.
+        let Err(end) = Box::pin(self.serve(&stop)).await;
         if let End::Lost(_) = end {
             self.node.end_life(&self.entry).await;
         }

@@ -119,6 +119,9 @@ async fn a_room_is_drained_too_and_ready_delay_keeps_serving() {
     node.signal(Signal::INT);
     until("not ready", || async { ask(node.internal, "GET /ready", "", "").await.status == 503 })
         .await;
+    let nodes = ask(node.internal, "GET /api/v1/nodes", "", "").await.json();
+    assert_eq!(nodes["nodes"][0]["draining"], true, "{nodes}");
+    assert_eq!(nodes["nodes"][0]["connections"], 1, "{nodes}");
     // Not ready, but it serves: a balancer may need that long to notice.
     let mut late = Socket::open(node.public, "/ws?name=ben", "").await.unwrap();
     before.send("still here").await;

@@ -129,7 +129,6 @@ pub(super) async fn restart_everysec(run: &mut Run) -> Result<()> {
 pub(super) async fn maxmemory(run: &mut Run) -> Result<()> {
     stage(run, plain()).await?;
     run.pass(4.0).await;
-    let published = Stats::of(&run.stats()?.published);
     run.inject("maxmemory");
     run.redis()?.command(&["CONFIG", "SET", "maxmemory", "1mb"]).await?;
     run.pass(1.0).await;
@@ -142,7 +141,7 @@ pub(super) async fn maxmemory(run: &mut Run) -> Result<()> {
     run.settle().await?;
     run.expect(while_full == 0, format_args!("{while_full} events acknowledged by a full Redis"));
     let later = Stats::of(&run.stats()?.published);
-    run.expect(later > full && full > published, "publishing did not go on");
+    run.expect(later > full, "publishing did not go on");
     Ok(())
 }
 

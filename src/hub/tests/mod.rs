@@ -7,6 +7,7 @@
 
 mod attach;
 mod drain;
+mod held;
 mod laws;
 mod stage;
 mod units;

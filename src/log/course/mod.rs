@@ -15,6 +15,7 @@
 //!
 //! Not here: sockets, bytes and scripts (the driver), who gets a record (`hub`).
 
+mod asking;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -24,37 +25,12 @@ use std::{mem, sync::Arc};
 
 pub use words::{Cause, Effect, Input, Range, Request, Verdict, Vouched, counter};
 
-use self::trail::{Ahead, Behind};
+use self::{
+    asking::{Asked, PENDING_MS, Reading, SLEPT_MS, retry},
+    trail::{Ahead, Behind},
+};
 use super::Loss;
 use crate::model::{Generation, Position, Record, Tag};
-
-/// A request that was not answered is made again after this time,
-const ANSWER_MS: u64 = 2_000;
-
-/// one that failed after this time,
-const RETRY_MS: u64 = 250;
-
-/// and a report that has to wait for other nodes after this time.
-const PENDING_MS: u64 = 100;
-
-/// A silent feed is doubted after this time,
-const QUIET_MS: u64 = 1_000;
-
-/// and any feed after this time.
-const PROBE_MS: u64 = 5_000;
-
-/// The feed may be behind the log for so long.
-const BEHIND_MS: u64 = 250;
-
-/// The feed is subscribed anew at most once in this time.
-const KICK_MS: u64 = 1_000;
-
-/// Who has seen a later generation than all that answers for so long begins anew: it
-/// is the log that went back, and no old primary that will be found out.
-const OUTDATED_MS: u64 = 15_000;
-
-/// Who was not asked anything for so long may have slept through claims.
-const SLEPT_MS: u64 = 5_000;
 
 /// The tail of one realm.
 #[derive(Debug)]
@@ -68,6 +44,9 @@ pub struct Course {
     mode: Mode,
     /// Counts the times that a verdict was needed.
     round: u64,
+    /// The newest generation that a verdict named: what an older one says later is the
+    /// word of an old primary.
+    newest: u64,
     stepped_ms: u64,
     /// When the feed last said something of this generation.
     heard_ms: u64,
@@ -92,20 +71,6 @@ enum Mode {
     Ended,
 }
 
-/// A request: `None` when it may be made; else not again before this moment.
-type Asked = Option<u64>;
-
-/// The reading of records from the log.
-#[derive(Debug, Default)]
-struct Reading {
-    /// Why, while there is something to read,
-    cause: Option<Cause>,
-    /// the request,
-    asked: Asked,
-    /// and whether what it will find is not enough.
-    again: bool,
-}
-
 impl Course {
     /// A course that goes on after `start`, at the moment `now_ms` of a clock that
     /// only goes forward.
@@ -120,6 +85,7 @@ impl Course {
             ahead: Ahead::default(),
             mode: Mode::Following,
             round: 0,
+            newest: 0,
             stepped_ms: now_ms,
             heard_ms: now_ms,
             probed_ms: now_ms,
@@ -330,10 +296,11 @@ impl Course {
         verdict: Verdict,
         out: &mut Vec<Effect>,
     ) {
-        if self.is_older(&generation) {
+        if self.is_older(&generation) || counter(&generation) < self.newest {
             retry(&mut self.report, now_ms);
             return self.outdated(now_ms, out);
         }
+        self.newest = counter(&generation);
         self.outdated_ms = None;
         match verdict {
             Verdict::Pending => self.report = Some(now_ms + PENDING_MS),
@@ -363,77 +330,10 @@ impl Course {
         }
     }
 
-    /// What answered is an old primary, or the log went back.
-    fn outdated(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
-        let since_ms = *self.outdated_ms.get_or_insert(now_ms);
-        if now_ms.saturating_sub(since_ms) >= OUTDATED_MS {
-            return self.lose(Loss::Generation, out);
-        }
-        self.kick(now_ms, out);
-        if self.reading.cause.is_some() {
-            retry(&mut self.reading.asked, now_ms);
-        }
-    }
-
-    fn kick(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
-        if now_ms.saturating_sub(self.kicked_ms) >= KICK_MS {
-            self.kicked_ms = now_ms;
-            out.push(Effect::Kick);
-        }
-    }
-
     fn lose(&mut self, loss: Loss, out: &mut Vec<Effect>) {
         self.mode = Mode::Ended;
         self.ahead.clear();
         out.push(Effect::Lost(loss));
-    }
-
-    fn read(&mut self, cause: Cause) {
-        self.reading.again |= self.reading.asked.is_some();
-        self.reading.cause.get_or_insert(cause);
-    }
-
-    /// Makes the requests that are due.
-    fn ask(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
-        match self.mode {
-            Mode::Following => {}
-            Mode::Doubting => {
-                if is_due(self.report, now_ms) {
-                    self.report = Some(now_ms + ANSWER_MS);
-                    let (offset, tag) = self.highest;
-                    let generation = self.at.generation.clone();
-                    let highest = Position { generation, offset, tag };
-                    out.push(Effect::Report { round: self.round, highest });
-                }
-                return;
-            }
-            Mode::Ended => return,
-        }
-        if let Some((offset, since_ms)) = self.starving {
-            if offset <= self.at.offset {
-                self.starving = None;
-            } else if now_ms.saturating_sub(since_ms) >= BEHIND_MS {
-                self.starving = None;
-                self.read(Cause::Probe);
-                self.kick(now_ms, out);
-            }
-        }
-        if let Some(cause) = self.reading.cause
-            && is_due(self.reading.asked, now_ms)
-        {
-            self.reading.asked = Some(now_ms + ANSWER_MS);
-            self.reading.again = false;
-            out.push(Effect::Read { after: self.at.offset, cause });
-        }
-        let is_quiet = now_ms.saturating_sub(self.heard_ms.max(self.probed_ms)) >= QUIET_MS;
-        let is_old = now_ms.saturating_sub(self.probed_ms) >= PROBE_MS;
-        let was_lost = self.probe.is_some();
-        if (is_quiet || is_old || was_lost) && is_due(self.probe, now_ms) {
-            self.probe = Some(now_ms + ANSWER_MS);
-            self.probed_ms = now_ms;
-            self.probed_at = self.at.offset;
-            out.push(Effect::Probe);
-        }
     }
 
     fn follows(&self, record: &Record) -> bool {
@@ -471,13 +371,4 @@ impl Course {
     fn is_older(&self, generation: &Generation) -> bool {
         counter(generation) < counter(&self.at.generation)
     }
-}
-
-fn is_due(asked: Asked, now_ms: u64) -> bool {
-    asked.is_none_or(|due_ms| due_ms <= now_ms)
-}
-
-/// Makes a failed request again, but not at once.
-fn retry(asked: &mut Asked, now_ms: u64) {
-    *asked = Some(now_ms + RETRY_MS);
 }

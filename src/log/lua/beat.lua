@@ -1,9 +1,14 @@
 -- Renews a node's lease and tells where the log is. Own arguments: lifetime of the lease
--- in ms ('0' gives it up), how long a lease that ended is remembered, in ms.
+-- in ms ('0' gives it up), how long a lease that ended is remembered, in ms, '1' when a tail
+-- begins: what an earlier one of this node had seen is not known any more.
 --
 -- Answers {'OK', gid, offset, tag, state, floor, oldest offset, had lapsed}.
 local m = check()
 local now = now_ms()
+if ARGV[OWN + 2] == '1' and call('HGET', base .. 'w:' .. m.gid, me) == '' then
+    call('HSET', base .. 'w:' .. m.gid, me, 'd 0 ' .. ZERO)
+    if m.st == 'fenced' then settle(m) end
+end
 local leases = base .. 'n'
 local until_ms = call('ZSCORE', leases, me)
 local has_lapsed = until_ms and tonumber(until_ms) < now

@@ -55,13 +55,18 @@ local function begin_anew(rid)
     return m
 end
 
--- The same log in a new history of Redis: the end of it may be lost.
-local function begin_generation(m, rid)
-    local now = now_ms()
+-- The next generation of the same log.
+local function next_generation(m, now)
     m.gid = int(math.max(counter(m.gid) + 1, now)) .. '.' .. nonce
     local kept = {}
     for gid in string.gmatch(m.gl .. ',' .. m.gid, '[^,]+') do kept[#kept + 1] = gid end
     m.gl = table.concat(kept, ',', math.max(1, #kept - GENERATIONS_KEPT + 1))
+end
+
+-- The same log in a new history of Redis: the end of it may be lost.
+local function begin_generation(m, rid)
+    local now = now_ms()
+    next_generation(m, now)
     local suspects = suspect_all(m.gid)
     m.st = (profile == 'ha' or suspects == 0) and 'open' or 'fenced'
     m.dl = now + FENCE_MS
@@ -70,7 +75,17 @@ local function begin_generation(m, rid)
     call(publish, base .. 't', 'G ' .. m.gid .. '\n')
 end
 
--- Opens the fence when everybody has reported, or when the time is over.
+-- Everything that was sent up to now is to begin anew.
+local function begin_dirty_generation(m)
+    next_generation(m, now_ms())
+    m.fl = counter(m.gid)
+    call('HSET', KEYS[1], 'gid', m.gid, 'g0', int(m.o), 't0', m.t, 'gl', m.gl, 'fl', int(m.fl))
+    call(publish, base .. 't', 'G ' .. m.gid .. '\n')
+end
+
+-- Opens the fence when everybody has reported, or when the time is over. Not before: one
+-- node that lost something does not speak for another, which an old primary may still
+-- answer.
 local function settle(m)
     local is_dirty, is_pending = false, false
     for _, report in ipairs(call('HVALS', base .. 'w:' .. m.gid)) do
@@ -78,15 +93,15 @@ local function settle(m)
         is_dirty = is_dirty or verdict == 'd'
         is_pending = is_pending or verdict == ''
     end
-    local is_over = now_ms() >= m.dl
-    if is_dirty or (is_pending and is_over) then
-        m.fl = counter(m.gid)
-        m.st = 'open'
-        call('HSET', KEYS[1], 'st', m.st, 'fl', int(m.fl))
-    elseif not is_pending then
-        m.st = 'open'
-        call('HSET', KEYS[1], 'st', m.st)
-    end
+    if is_pending and now_ms() < m.dl then return end
+    if is_dirty or is_pending then m.fl = counter(m.gid) end
+    m.st = 'open'
+    call('HSET', KEYS[1], 'st', m.st, 'fl', int(m.fl))
+end
+
+-- True for a generation that the log still remembers.
+local function is_remembered(m, gid)
+    return string.find(',' .. m.gl .. ',', ',' .. gid .. ',', 1, true) ~= nil
 end
 
 -- The realm's head, after the check that its history is still the one of this server.

@@ -60,16 +60,15 @@ for index = OWN + 3, #ARGV, 7 do
     local answer
     if known then
         local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
-        if what == digest then
+        -- One of a life of the log that nobody remembers stands for nothing.
+        if gid and is_remembered(m, gid) then
+            answer = what == digest and 'D ' .. at .. ' ' .. gid .. ' ' .. of or 'C'
             -- Written anew, not only touched: a replica then confirms the first record, too.
-            call('SET', key, known, 'PX', window)
-            answer = 'D ' .. at .. ' ' .. gid .. ' ' .. of
-        else
-            answer = 'C'
+            if what == digest then call('SET', key, known, 'PX', window) end
         end
-    elseif kind == 'm' and is_full(address, header) then
-        answer = 'L'
-    else
+    end
+    if not answer and kind == 'm' and is_full(address, header) then answer = 'L' end
+    if not answer then
         offset = offset + 1
         records[#records + 1] = { tag, kind, address, text, body }
         if header then apply(kind, address, header, offset) end

@@ -1,15 +1,18 @@
--- A node says the newest records that it has seen, sent or acknowledged. Own arguments: an
--- offset and its tag, for each life of the log that it has not reported about.
+-- A node says the newest records that it has seen, sent or acknowledged. Own arguments: the
+-- generation that its tail follows, then pairs of an offset and its tag.
 --
--- Answers {'OK', gid, verdict}: 'c' when all that it knew is still in the log, 'd' when
--- not, 'p' while others have to report.
+-- Answers {'OK', gid, verdict, offset at which the generation began}: 'c' when all that it
+-- knew is still in the log, 'd' when not, 'p' while others have to report.
 local m = check()
+local followed = ARGV[OWN]
+local began = call('HMGET', KEYS[1], 'g0', 't0')
 
+-- What was trimmed proves nothing.
 local function is_kept(offset, tag)
     if offset == '0' then return true end
     if tonumber(offset) > m.o then return false end
     if tonumber(offset) == m.o then return tag == m.t end
-    if tonumber(offset) < oldest(m) then return true end
+    if offset == began[1] and tag == began[2] then return true end
     local entry = call('XRANGE', base .. 'l', offset .. '-0', offset .. '-0')[1]
     for index = 1, entry and #entry[2] or 0, 2 do
         if entry[2][index] == 't' then return entry[2][index + 1] == tag end
@@ -17,16 +20,25 @@ local function is_kept(offset, tag)
     return false
 end
 
-local verdict = 'c'
-for index = OWN, #ARGV, 2 do
-    if not is_kept(ARGV[index], ARGV[index + 1]) then verdict = 'd' end
+local is_known = is_remembered(m, followed)
+local is_lost = false
+for index = OWN + 1, #ARGV, 2 do
+    is_lost = is_lost or not is_kept(ARGV[index], ARGV[index + 1])
 end
+local is_clean = is_known and counter(followed) >= m.fl and not is_lost
 local key = base .. 'w:' .. m.gid
+local earlier = call('HGET', key, me) or ''
 -- What was once lost stays lost.
-if string.sub(call('HGET', key, me) or '', 1, 1) == 'd' then verdict = 'd' end
-call('HSET', key, me, verdict .. ' ' .. (ARGV[OWN] or '0') .. ' ' .. (ARGV[OWN + 1] or ZERO))
+local verdict = (is_clean and string.sub(earlier, 1, 1) ~= 'd') and 'c' or 'd'
+call('HSET', key, me, verdict .. ' ' .. (ARGV[OWN + 1] or '0') .. ' ' .. (ARGV[OWN + 2] or ZERO))
 call('EXPIRE', key, 3600)
-if m.st == 'fenced' then settle(m) end
-if m.st == 'fenced' then return { 'OK', m.gid, 'p' } end
+if m.st == 'fenced' then
+    settle(m)
+elseif profile ~= 'ha' and earlier == '' and is_known and is_lost then
+    -- Too late to be waited for: an old primary let it acknowledge what nobody else has
+    -- heard of, so whoever began meanwhile missed it.
+    begin_dirty_generation(m)
+end
+if m.st == 'fenced' then return { 'OK', m.gid, 'p', began[1] } end
 if m.fl == counter(m.gid) then verdict = 'd' end
-return { 'OK', m.gid, verdict }
+return { 'OK', m.gid, verdict, began[1] }

@@ -8,6 +8,9 @@
 //!   enter the tails in order and an append waits instead of losing one;
 //! - the lock of a realm is a leaf and is never held across an await.
 
+#[cfg(test)]
+mod faults;
+mod limits;
 mod people;
 mod realm;
 mod recent_ids;
@@ -26,6 +29,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
+pub use self::limits::MemoryLimits;
 use self::{
     people::People,
     realm::{RealmState, Sequel},
@@ -54,25 +58,6 @@ const STEP_DRAFTS_MAX: usize = 1_024;
 /// When to try again after the store has failed: the node restarts.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What bounds the embedded log.
-#[derive(Debug, Clone)]
-pub struct MemoryLimits {
-    /// `log.retention_events`
-    pub retention_events: usize,
-    /// `log.retention_bytes`
-    pub retention_bytes: usize,
-    /// `limits.idempotency_window`
-    pub idempotency_window: Duration,
-    /// `limits.idempotency_ids`
-    pub idempotency_ids: usize,
-    /// `limits.memberships_per_user`
-    pub memberships_per_user: usize,
-    /// `limits.session_ttl`
-    pub session_ttl: Duration,
-    /// Ended sessions that are kept for a resume; the oldest go first.
-    pub ended_sessions: usize,
-}
-
 /// Whether a step waits until it is saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
@@ -96,6 +81,9 @@ pub struct MemoryLog {
     saved: Mutex<Saved>,
     /// The node that it is a part of, and when it began, in microseconds since 1970.
     this: Option<(ThisNode, u64)>,
+    /// What a test makes go wrong.
+    #[cfg(test)]
+    pub(crate) faults: faults::Faults,
 }
 
 /// One realm: its state, and the tails that hear of it.
@@ -116,6 +104,8 @@ impl MemoryLog {
             journal: None,
             saved: Mutex::default(),
             this: None,
+            #[cfg(test)]
+            faults: faults::Faults::default(),
         }
     }
 
@@ -252,6 +242,8 @@ impl RealmLog for MemoryLog {
     }
 
     async fn open(&self, identity: &Identity, opening: Opening) -> Result<Snapshot, LogError> {
+        #[cfg(test)]
+        self.faults.check()?;
         let realm = self.realm(&identity.realm);
         // Seeds that are known already need no waiting: a token plants them again.
         let room = match identity.seeds.as_slice() {
@@ -272,6 +264,8 @@ impl RealmLog for MemoryLog {
         identity: &Identity,
         connection: ConnectionId,
     ) -> Result<Claim, LogError> {
+        #[cfg(test)]
+        self.faults.check()?;
         let realm = self.realm(&identity.realm);
         let now_ms = self.clock.now_ms();
         let claim = realm.state.lock().claim(identity, connection, now_ms);
@@ -283,6 +277,8 @@ impl RealmLog for MemoryLog {
         realm: &RealmId,
         checkpoints: Vec<Checkpoint>,
     ) -> Result<(), LogError> {
+        #[cfg(test)]
+        self.faults.check()?;
         let realm = self.realm(realm);
         let now_ms = self.clock.now_ms();
         let mut state = realm.state.lock();
@@ -332,9 +328,14 @@ impl RealmLog for MemoryLog {
     }
 
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
+        #[cfg(test)]
+        self.faults.check()?;
         let (sender, inbound) = mpsc::channel(TAIL_QUEUE);
         let (position, backlog) = self.realm(realm).state.lock().attach(sender);
-        Ok(Tail { position, backlog, inbound, gate: Gate::always() })
+        let gate = Gate::always();
+        #[cfg(test)]
+        let gate = self.faults.gate().unwrap_or(gate);
+        Ok(Tail { position, backlog, inbound, gate })
     }
 
     async fn renew(&self, _: &RealmId, _: Vec<ConnectionId>) -> Result<(), LogError> {
@@ -347,6 +348,8 @@ impl RealmLog for MemoryLog {
         realm: &RealmId,
         claims: Vec<(ConnectionId, u64)>,
     ) -> Result<Vec<bool>, LogError> {
+        #[cfg(test)]
+        self.faults.check()?;
         let realm = self.realm(realm);
         let state = realm.state.lock();
         Ok(claims
@@ -356,11 +359,16 @@ impl RealmLog for MemoryLog {
     }
 
     async fn ask(&self, _: &RealmId, _: Bytes) -> Result<Vec<Bytes>, LogError> {
+        #[cfg(test)]
+        return Ok(self.faults.others_answers());
         // There is no other node.
+        #[cfg(not(test))]
         Ok(Vec::new())
     }
 
-    async fn answer(&self, _: &RealmId, _: &Question, _: Bytes) -> Result<(), LogError> {
+    async fn answer(&self, _: &RealmId, _: &Question, _answer: Bytes) -> Result<(), LogError> {
+        #[cfg(test)]
+        self.faults.answered(_answer);
         Ok(())
     }
 
@@ -379,6 +387,9 @@ impl RealmLog for MemoryLog {
     }
 
     fn silent_for(&self) -> Option<Duration> {
+        #[cfg(test)]
+        return self.faults.silent_for();
+        #[cfg(not(test))]
         None
     }
 }

@@ -19,7 +19,7 @@ use super::{
         digest::Digest,
         kept::{millis, weight, without_body},
     },
-    MemoryLimits,
+    limits::MemoryLimits,
     people::People,
     recent_ids::{RecentIds, Remembered},
 };

@@ -15,7 +15,7 @@ use crate::{
     config::LogProfile,
     metrics::Metrics,
     model::RealmId,
-    redis_client::{RedisClient, RedisError, Script},
+    redis_client::{Dedicated, RedisClient, RedisError, Script},
 };
 use bytes::Bytes;
 
@@ -24,6 +24,9 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a request is held while the log is fenced, or a connection comes back.
 pub(super) const HOLD: Duration = Duration::from_secs(3);
+
+/// How long a replica may take to confirm, in the `ha` profile.
+pub(super) const CONFIRM: Duration = Duration::from_millis(200);
 
 /// What decides how the log behaves.
 #[derive(Clone)]
@@ -113,9 +116,23 @@ impl Context {
         script: &Script,
         own: Vec<Bytes>,
     ) -> Result<Reply, LogError> {
+        self.run_confirmed(realm, script, own, None).await
+    }
+
+    /// The same over a connection of its own, and only when a replica has it, too.
+    pub(super) async fn run_confirmed(
+        &self,
+        realm: &RealmId,
+        script: &Script,
+        own: Vec<Bytes>,
+        over: Option<&Dedicated>,
+    ) -> Result<Reply, LogError> {
         let deadline = tokio::time::Instant::now() + HOLD;
         loop {
-            let reply = self.run(realm, script, own.clone()).await;
+            let reply = match over {
+                None => self.run(realm, script, own.clone()).await,
+                Some(connection) => self.confirm(realm, script, own.clone(), connection).await,
+            };
             let reply = reply.map_err(|error| unavailable(script.name, &error))?;
             if reply.word() != Some("FENCED") {
                 return Ok(reply);
@@ -125,6 +142,28 @@ impl Context {
             }
             tokio::time::sleep(Duration::from_millis(40 + random_below(20))).await;
         }
+    }
+}
+
+impl Context {
+    /// Runs a script, and waits until a replica has what it wrote.
+    async fn confirm(
+        &self,
+        realm: &RealmId,
+        script: &Script,
+        own: Vec<Bytes>,
+        connection: &Dedicated,
+    ) -> Result<Reply, RedisError> {
+        let mut args = self.args();
+        args.extend(own);
+        let head = self.key(realm, "m");
+        let (value, replicas) = connection.run(script, &[&head], &args, Some((1, CONFIRM))).await?;
+        let reply = Reply::new(value);
+        if reply.word() == Some("OK") && replicas.is_none_or(|count| count < 1) {
+            let reason = "no replica has confirmed it";
+            return Err(RedisError::Indeterminate { reason, source: None });
+        }
+        Ok(reply)
     }
 }
 

@@ -18,7 +18,9 @@ use super::{
     publisher::{Job, Publisher},
     tail::Beginning,
 };
-use crate::{lifecycle::CancellationToken, model::RealmId};
+use crate::{
+    config::LogProfile, lifecycle::CancellationToken, model::RealmId, redis_client::Dedicated,
+};
 
 /// The longest time between two beats: `/ready` has to know of a silence soon.
 const BEAT_MAX: Duration = Duration::from_secs(1);
@@ -34,6 +36,8 @@ pub(super) type Started = Result<Tail, LogError>;
 pub(super) struct Publishing {
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) faith: Arc<Faith>,
+    /// For claims that a replica has to confirm, in the `ha` profile.
+    pub(super) claims: Option<Dedicated>,
 }
 
 /// What the driver is asked to start.
@@ -110,10 +114,10 @@ impl RedisDriver {
                 }
             }
             Order::Attach(realm, answer) => {
-                let Publishing { faith, .. } = self.publisher(&realm, tasks, stop);
+                let Publishing { jobs, faith, .. } = self.publisher(&realm, tasks, stop);
                 let context = Arc::clone(&self.context);
                 let lease = Arc::clone(&self.lease);
-                let beginning = Beginning { context, lease, realm, faith };
+                let beginning = Beginning { context, lease, realm, faith, jobs };
                 let stop = stop.clone();
                 // In a task of its own: one realm does not wait for the log of another.
                 tasks.spawn(async move {
@@ -144,7 +148,12 @@ impl RedisDriver {
         let (sender, jobs) = mpsc::channel(JOBS);
         let faith = Arc::new(Faith::default());
         let context = Arc::clone(&self.context);
-        let connection = context.client.dedicated(&context.key(realm, "m"), "publish");
+        let head = context.key(realm, "m");
+        let connection = context.client.dedicated(&head, "publish");
+        let claims = match context.limits.profile {
+            LogProfile::Log => None,
+            LogProfile::Ha => Some(context.client.dedicated(&head, "claim")),
+        };
         let publisher = Publisher {
             context,
             realm: realm.clone(),
@@ -154,7 +163,7 @@ impl RedisDriver {
             away_since: None,
         };
         tasks.spawn(publisher.run(stop.clone()));
-        let publishing = Publishing { jobs: sender, faith };
+        let publishing = Publishing { jobs: sender, faith, claims };
         self.publishers.insert(realm.clone(), publishing.clone());
         publishing
     }

@@ -43,15 +43,15 @@ use self::{
     context::{Context, HOLD, RETRY_AFTER},
     driver::{Order, Publishing, Started},
     nodes::Lease,
-    publisher::{Job, Parcel},
+    publisher::Job,
     questions::Questions,
 };
 use super::{
     AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, LogError, Opening, Question,
-    RealmLog, Snapshot, Tail, ThisNode, digest::Digest, wire,
+    RealmLog, Snapshot, Tail, ThisNode,
 };
 use crate::{
-    clock::{Clock, random_tag},
+    clock::Clock,
     metrics::Metrics,
     model::{
         ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
@@ -143,14 +143,6 @@ impl RedisLog {
             Err(LogError { retry_after: RETRY_AFTER })
         }
     }
-
-    fn parcel(&self, draft: Draft) -> Parcel {
-        let ttl = u64::try_from(self.context.limits.session_ttl.as_millis()).unwrap_or(u64::MAX);
-        let entry = wire::encode(&draft.body, self.context.clock.now_us(), ttl);
-        // Only an id asks for the mark of the body.
-        let digest = draft.id.as_ref().map(|_| Digest::of(&draft.body).hex());
-        Parcel { digest: digest.unwrap_or_default(), id: draft.id, tag: random_tag(), entry }
-    }
 }
 
 impl RealmLog for RedisLog {
@@ -165,7 +157,7 @@ impl RealmLog for RedisLog {
             return Vec::new();
         }
         let Ok(publisher) = self.publisher(realm).await else { return refused() };
-        let parcels = drafts.into_iter().map(|draft| self.parcel(draft)).collect();
+        let parcels = drafts.into_iter().map(|draft| self.context.parcel(draft)).collect();
         let (answer, answered) = oneshot::channel();
         let job = Job { parcels, answer, came_at: Instant::now() };
         // A full queue says that Redis can't keep up: the publisher's client is told so.
@@ -189,7 +181,9 @@ impl RealmLog for RedisLog {
         identity: &Identity,
         connection: ConnectionId,
     ) -> Result<Claim, LogError> {
-        let claim = sessions::claim(&self.context, identity, connection).await?;
+        let publishing = self.publisher(&identity.realm).await?;
+        let confirmed = publishing.claims.as_ref();
+        let claim = sessions::claim(&self.context, identity, connection, confirmed).await?;
         if let Claim::Granted { snapshot, .. } = &claim {
             self.believe(&identity.realm, &snapshot.position).await?;
         }

@@ -20,14 +20,14 @@ use tokio::{
 };
 
 use super::{
-    super::{AppendError, Appended},
-    context::{Context, HOLD, RETRY_AFTER, arg, millis, text},
+    super::{AppendError, Appended, Draft, digest::Digest, wire},
+    context::{CONFIRM, Context, HOLD, RETRY_AFTER, arg, millis, text},
     faith::Faith,
     reply::{Reply, unexpected},
     scripts::PUBLISH,
 };
 use crate::{
-    clock::random_below,
+    clock::{random_below, random_tag},
     config::LogProfile,
     lifecycle::CancellationToken,
     log::{frame, wire::Entry},
@@ -41,9 +41,6 @@ const BATCH_RECORDS: usize = 512;
 /// Bytes of one call, about.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// How long a replica may take to confirm, in the `ha` profile.
-const CONFIRM: Duration = Duration::from_millis(200);
-
 /// A draft, ready to travel.
 #[derive(Debug)]
 pub(super) struct Parcel {
@@ -51,6 +48,17 @@ pub(super) struct Parcel {
     pub(super) digest: String,
     pub(super) tag: Tag,
     pub(super) entry: Entry,
+}
+
+impl Context {
+    /// A draft as it travels.
+    pub(super) fn parcel(&self, draft: Draft) -> Parcel {
+        let ttl = u64::try_from(self.limits.session_ttl.as_millis()).unwrap_or(u64::MAX);
+        let entry = wire::encode(&draft.body, self.clock.now_us(), ttl);
+        // Only an id asks for the mark of the body.
+        let digest = draft.id.as_ref().map(|_| Digest::of(&draft.body).hex());
+        Parcel { digest: digest.unwrap_or_default(), id: draft.id, tag: random_tag(), entry }
+    }
 }
 
 /// Drafts that are appended together, and who waits for the answers.
@@ -203,10 +211,13 @@ impl Publisher {
             return Err(RedisError::Indeterminate { reason, source: None });
         }
         let answers = self.read(&reply, parcels).ok_or_else(|| unexpected("places"))?;
-        // The last place stands for all: they are of one life of the log.
-        let last = answers.iter().flatten().filter(|one| !one.duplicate).next_back();
+        // The last place stands for all, repeated ones included: all of them are in the
+        // log of this generation.
+        let generation = reply.generation(1).ok_or_else(|| unexpected("a generation"))?;
+        let last = answers.iter().flatten().max_by_key(|one| one.position.offset);
+        let last = last.map(|one| Position { generation, ..one.position.clone() });
         if let Some(last) = last
-            && !self.faith.vouch(&last.position, deadline).await
+            && !self.faith.vouch(&last, deadline).await
         {
             let reason = "the log began a new life meanwhile";
             return Err(RedisError::Indeterminate { reason, source: None });

@@ -32,10 +32,7 @@ impl Reply {
 
     /// The parts of a list.
     pub(super) fn parts(&self) -> Option<&[Value]> {
-        match &self.0 {
-            Value::Array(parts) => Some(parts),
-            _ => None,
-        }
+        if let Value::Array(parts) = &self.0 { Some(parts) } else { None }
     }
 
     /// Part `index` of a list.
@@ -74,38 +71,31 @@ impl Reply {
 
     /// A flat list of names and values.
     pub(super) fn pairs(&self) -> Option<Vec<(&str, &str)>> {
-        match &self.0 {
-            Value::Array(parts) => parts.chunks(2).map(as_pair).collect(),
-            Value::Map(pairs) => {
-                pairs.iter().map(|(name, value)| Some((as_text(name)?, as_text(value)?))).collect()
-            }
-            _ => None,
+        if let Value::Map(pairs) = &self.0 {
+            return pairs.iter().map(|(name, value)| as_both(name, value)).collect();
         }
+        self.parts()?.chunks(2).map(as_pair).collect()
     }
 }
 
 fn as_pair(two: &[Value]) -> Option<(&str, &str)> {
-    match two {
-        [name, value] => Some((as_text(name)?, as_text(value)?)),
-        _ => None,
-    }
+    let [name, value] = two else { return None };
+    as_both(name, value)
+}
+
+fn as_both<'a>(name: &'a Value, value: &'a Value) -> Option<(&'a str, &'a str)> {
+    Some((as_text(name)?, as_text(value)?))
 }
 
 /// The text in a value.
 pub(super) fn as_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        Value::Okay => Some("OK"),
-        _ => None,
+    if let Value::BulkString(bytes) = value {
+        return std::str::from_utf8(bytes).ok();
     }
+    if let Value::SimpleString(text) = value { Some(text) } else { None }
 }
 
 /// The bytes in a value.
 pub(super) fn as_bytes(value: Value) -> Option<Bytes> {
-    match value {
-        Value::BulkString(bytes) => Some(Bytes::from(bytes)),
-        Value::SimpleString(text) => Some(Bytes::from(text)),
-        _ => None,
-    }
+    if let Value::BulkString(bytes) = value { Some(Bytes::from(bytes)) } else { None }
 }

@@ -28,6 +28,7 @@ use crate::{
         ConnectionId, Generation, Id, Identity, Memberships, Position, RealmId, Scope,
         SessionRecord,
     },
+    redis_client::Dedicated,
 };
 
 /// Checkpoints that one command writes.
@@ -74,6 +75,7 @@ pub(super) async fn claim(
     context: &Context,
     identity: &Identity,
     connection: ConnectionId,
+    confirmed: Option<&Dedicated>,
 ) -> Result<Claim, LogError> {
     let own = vec![
         text(connection.as_str()),
@@ -81,7 +83,8 @@ pub(super) async fn claim(
         text(login(identity)),
         millis(context.limits.session_ttl),
     ];
-    let reply = context.run_unfenced(&identity.realm, &CLAIM, own).await?;
+    // A claim that a failover undoes would leave two holders with one number.
+    let reply = context.run_confirmed(&identity.realm, &CLAIM, own, confirmed).await?;
     match reply.word() {
         Some("UNKNOWN") => Ok(Claim::Unknown),
         Some("FORBIDDEN") => Ok(Claim::Forbidden),

@@ -8,20 +8,28 @@
 //!
 //! Not here: the decisions (`course`).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
-    super::{Inbound, LogError, Tail},
+    super::{Draft, Inbound, LogError, Loss, Tail},
     context::{Context, HOLD, RETRY_AFTER, arg, millis, nonsense, text, unavailable},
     faith::Faith,
     nodes::Lease,
+    publisher::Job,
     range::{READ_AT_ONCE, record},
     scripts::{BEAT, READ, REPORT},
 };
@@ -31,7 +39,7 @@ use crate::{
         course::{Course, Effect, Input, Range, Request, Verdict},
         frame::{self, Frame},
     },
-    model::{Position, RealmId, Record},
+    model::{Body, Generation, Position, RealmId, Record},
     redis_client::{Inbox, Kick, Pushed},
 };
 
@@ -40,6 +48,9 @@ const INBOX: usize = 8_192;
 
 /// Words that may wait in front of the node; more make the tail wait.
 const INBOUND: usize = 8_192;
+
+/// Changes of memberships and revocations that are kept in case a failover loses them.
+const CONTROLS_MAX: usize = 4_096;
 
 /// How often the course is told the time.
 const TICK: Duration = Duration::from_millis(50);
@@ -54,6 +65,7 @@ pub(super) struct Beginning {
     pub(super) lease: Arc<Lease>,
     pub(super) realm: RealmId,
     pub(super) faith: Arc<Faith>,
+    pub(super) jobs: mpsc::Sender<Job>,
 }
 
 /// A tail that has begun.
@@ -68,6 +80,12 @@ pub(super) struct Running {
     requests: JoinSet<Input>,
     inbound: mpsc::Sender<Inbound>,
     faith: Arc<Faith>,
+    /// The publisher of the realm.
+    jobs: mpsc::Sender<Job>,
+    /// The newest changes of memberships and revocations that came this way.
+    controls: VecDeque<Arc<Record>>,
+    /// Up to where the log held what it held before, by its last answer to a report.
+    kept_up_to: Arc<AtomicU64>,
     began_at: Instant,
 }
 
@@ -92,7 +110,7 @@ struct End {
 impl Beginning {
     /// Subscribes, and reads everything that is kept.
     pub(super) async fn begin(self) -> Result<(Tail, Running), LogError> {
-        let Self { context, lease, realm, faith } = self;
+        let Self { context, lease, realm, faith, jobs } = self;
         let began_at = Instant::now();
         let (subscription, mut inbox) = context.client.subscribe(&context.key(&realm, "t"), INBOX);
         let kick = subscription.kick();
@@ -123,6 +141,9 @@ impl Beginning {
             requests: JoinSet::new(),
             inbound,
             faith,
+            jobs,
+            controls: VecDeque::new(),
+            kept_up_to: Arc::new(AtomicU64::new(u64::MAX)),
             began_at,
         };
         Ok((Tail { position, backlog, inbound: inbound_out, gate }, running))
@@ -181,7 +202,7 @@ impl Running {
             let Some(input) = input else { continue };
             self.course.step(self.now_ms(), input, &mut effects);
             let mut is_over = false;
-            for effect in effects.drain(..).collect::<Vec<_>>() {
+            for effect in std::mem::take(&mut effects) {
                 is_over |= self.act(effect).await.is_err();
             }
             if is_over {
@@ -245,6 +266,7 @@ impl Running {
         match effect {
             Effect::Deliver(records) => {
                 for record in records {
+                    self.remember(&record);
                     self.tell(Inbound::Record(record)).await?;
                 }
             }
@@ -268,9 +290,13 @@ impl Running {
             }
             Effect::Report { round, highest } => {
                 let told = self.faith.doubt();
+                let kept_up_to = Arc::clone(&self.kept_up_to);
                 self.requests.spawn(async move {
                     match link.report(highest, told).await {
-                        Ok((generation, verdict)) => Input::Verdict { round, generation, verdict },
+                        Ok(Reported { generation, verdict, began_at }) => {
+                            kept_up_to.store(began_at, Ordering::Relaxed);
+                            Input::Verdict { round, generation, verdict }
+                        }
                         Err(_error) => Input::Failed(Request::Report),
                     }
                 });
@@ -284,6 +310,9 @@ impl Running {
             Effect::Lost(loss) => {
                 tracing::error!(realm = %link.realm, ?loss, "the tail is lost");
                 self.faith.end();
+                if loss == Loss::Generation {
+                    self.restore();
+                }
                 self.tell(Inbound::Lost(loss)).await?;
                 return Err(Gone);
             }
@@ -295,15 +324,62 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Keeps what must not be undone by a failover.
+    fn remember(&mut self, record: &Arc<Record>) {
+        if matches!(record.body, Body::Members { .. } | Body::Revocation(_)) {
+            if self.controls.len() >= CONTROLS_MAX {
+                self.controls.pop_front();
+            }
+            self.controls.push_back(Arc::clone(record));
+        }
+    }
+
+    /// Publishes again the changes of membership and the revocations that the log has
+    /// lost: whoever was removed or revoked must stay so. Every node that knows them does,
+    /// and the first one counts.
+    fn restore(&mut self) {
+        let kept_up_to = self.kept_up_to.load(Ordering::Relaxed);
+        for record in self.controls.drain(..) {
+            let Position { generation, offset, tag } = &record.position;
+            if *offset <= kept_up_to {
+                continue;
+            }
+            let id = Arc::from(format!("again.{}.{offset}.{tag}", generation.as_str()));
+            let draft = Draft { body: record.body.clone(), id: Some(id) };
+            let parcels = vec![self.link.context.parcel(draft)];
+            let (answer, _nobody_waits) = oneshot::channel();
+            let job = Job { parcels, answer, came_at: Instant::now() };
+            match self.jobs.try_send(job) {
+                Ok(()) => tracing::warn!(offset, "a lost change is published again"),
+                Err(_full) => tracing::error!(offset, "a lost change could not be published again"),
+            }
+        }
+    }
+}
+
 /// Nobody hears the tail any more.
 struct Gone;
+
+/// The answer to a report.
+struct Reported {
+    generation: Generation,
+    verdict: Verdict,
+    /// The offset up to which the log holds what it held before.
+    began_at: u64,
+}
 
 impl Link {
     /// Renews the lease, for so long, and asks where the log ends.
     async fn end(&self, lease: Duration) -> Result<End, LogError> {
+        self.end_as(lease, b"0").await
+    }
+
+    /// The same; `1` when a tail begins.
+    async fn end_as(&self, lease: Duration, begins: &'static [u8]) -> Result<End, LogError> {
         let asked_at = Instant::now();
         self.lease.health().asked(&self.name);
-        let own = [millis(lease), millis(LEASE_REMEMBERED)];
+        let own = [millis(lease), millis(LEASE_REMEMBERED), Bytes::from_static(begins)];
         let reply = self.context.run(&self.realm, &BEAT, own).await;
         let reply = reply.map_err(|error| unavailable("beat", &error))?;
         self.lease.health().answered(&self.name);
@@ -341,7 +417,7 @@ impl Link {
     async fn unfenced(&self) -> Result<End, LogError> {
         let deadline = Instant::now() + HOLD;
         loop {
-            let end = self.end(self.context.limits.lease).await?;
+            let end = self.end_as(self.context.limits.lease, b"1").await?;
             if !end.is_fenced {
                 return Ok(end);
             }
@@ -399,8 +475,12 @@ impl Link {
         &self,
         highest: Position,
         told: Option<Position>,
-    ) -> Result<(crate::model::Generation, Verdict), LogError> {
-        let mut own: Vec<Bytes> = vec![arg(highest.offset), text(&highest.tag.to_string())];
+    ) -> Result<Reported, LogError> {
+        let mut own: Vec<Bytes> = vec![
+            text(highest.generation.as_str()),
+            arg(highest.offset),
+            text(&highest.tag.to_string()),
+        ];
         if let Some(told) = told {
             own.extend([arg(told.offset), text(&told.tag.to_string())]);
         }
@@ -413,7 +493,8 @@ impl Link {
             Some(_) | None => return Err(nonsense("a report")),
         };
         let generation = reply.generation(1).ok_or_else(|| nonsense("a report"))?;
+        let began_at = reply.number(3).ok_or_else(|| nonsense("a report"))?;
         tracing::info!(realm = %self.realm, ?generation, ?verdict, "reported what was seen");
-        Ok((generation, verdict))
+        Ok(Reported { generation, verdict, began_at })
     }
 }

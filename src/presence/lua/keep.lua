@@ -26,6 +26,6 @@ if verb == 'clean' then
     changes = settle(m, users, mine, {}, {})
 elseif verb == 'leave' then
     -- Devices in their grace count until it ends.
-    call('HSET', pn, me, '!' .. int(now_ms() + offline_after + 1000))
+    call('HSET', pn, me, '!' .. digits(now_ms() + offline_after + 1000))
 end
 return { 'OK', m.gid, next_due(), changes, cursor }

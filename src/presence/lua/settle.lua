@@ -50,7 +50,7 @@ local function inherit(record, at, others, told)
             end
         end
         if began and newest < tonumber(active) then
-            since, active = began, int(newest)
+            since, active = began, digits(newest)
             told[#told + 1] = at .. ':' .. connection .. ':' .. since .. ':' .. active
         end
         return ' ' .. connection .. ':' .. since .. ':' .. active .. ':-'
@@ -68,11 +68,11 @@ local function keep(row, user, seen, holds, books)
     row.is_idle = is_alone and row.choice == '-'
     if row.is_idle then row.due = NEVER end
     if row.due ~= was_due then
-        if row.due < NEVER then add(books.due, int(row.due), user) else add(books.not_due, user) end
+        if row.due < NEVER then add(books.due, digits(row.due), user) else add(books.not_due, user) end
     end
     local is_known = not row.is_idle or row.newest > 0
     if row.is_idle and is_known and not was_idle then
-        add(books.idle, int(now), user)
+        add(books.idle, digits(now), user)
     elseif was_idle and not row.is_idle then
         add(books.not_idle, user)
     end
@@ -163,7 +163,7 @@ local function settle(m, users, mine, chosen, past)
             row.shown, row.version = shown, row.version + 1
             local tag = string.sub(redis.sha1hex(seed .. at), 1, 16)
             records[#records + 1] = { tag, 'f', 's:' .. user,
-                '{"n":"status_change","at":' .. int(now * 1000) .. '}',
+                '{"n":"status_change","at":' .. digits(now * 1000) .. '}',
                 '{"status":"' .. WORDS[shown] .. '","user_id":"' .. user .. '"}' }
         end
         if row.choice ~= '-' then

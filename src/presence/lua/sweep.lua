@@ -56,7 +56,7 @@ local function bury(node, cursor)
 end
 
 if is_quiet() then return { 'OK', m.gid, next_due(), 0, '0' } end
-local due = call('ZRANGEBYSCORE', base .. 'due', '-inf', int(now), 'LIMIT', 0, limit)
+local due = call('ZRANGEBYSCORE', base .. 'due', '-inf', digits(now), 'LIMIT', 0, limit)
 local changes = settle(m, due, {}, {}, {})
 local has_more = #due == tonumber(limit)
 local states = call('HGETALL', pn)

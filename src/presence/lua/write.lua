@@ -11,7 +11,7 @@ if m.st == 'fenced' then return fenced(m) end
 local epoch, begins, has_records = ARGV[OWN], ARGV[OWN + 1] == '1', ARGV[OWN + 2] == '1'
 local mark = m.gid .. ' ' .. epoch
 if begins then
-    call('HSET', base .. 'pn', me, int(now_ms()))
+    call('HSET', base .. 'pn', me, digits(now_ms()))
     call('HSET', base .. 'ps:' .. me, '', mark)
 elseif has_records then
     local state = call('HGET', base .. 'pn', me)

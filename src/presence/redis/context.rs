@@ -191,10 +191,8 @@ impl Context {
     ) -> Result<Vec<Value>, RedisError> {
         let mut args = self.head();
         args.extend(own.0);
-        match self.client.run(script, &[key], &args).await? {
-            Value::Array(parts) => Ok(parts),
-            _ => Err(RedisError::Unexpected { expected: "a list" }),
-        }
+        let answer = self.client.run(script, &[key], &args).await?;
+        answer.into_sequence().map_err(|_| RedisError::Unexpected { expected: "a list" })
     }
 
     /// The arguments that every script of a realm begins with; the log's scripts say

@@ -106,20 +106,21 @@ impl RedisPresence {
         self.context.clock.now_ms()
     }
 
-    fn known(&self, id: &RealmId) -> Option<Arc<Realm>> {
-        self.realms.lock().get(id).cloned()
-    }
-
+    /// The realm. From now on this node helps to look after it, even if it has no users.
     fn realm(&self, id: &RealmId) -> Arc<Realm> {
-        if let Some(realm) = self.known(id) {
-            return realm;
+        let mut is_new = false;
+        let realm = {
+            let mut realms = self.realms.lock();
+            let realm = realms.entry(id.clone()).or_insert_with(|| {
+                is_new = true;
+                Arc::new(Realm::new(id.clone(), self.context.key(id)))
+            });
+            Arc::clone(realm)
+        };
+        if is_new {
+            self.newcomers.add(Arc::clone(&realm));
         }
-        let new = Arc::new(Realm::new(id.clone(), self.context.key(id)));
-        let realm =
-            Arc::clone(self.realms.lock().entry(id.clone()).or_insert_with(|| Arc::clone(&new)));
-        if Arc::ptr_eq(&realm, &new) {
-            self.newcomers.add(new);
-        }
+        realm.touch(self.now_ms());
         realm
     }
 
@@ -231,7 +232,7 @@ impl Presence for RedisPresence {
         realm: &RealmId,
         users: &[UserId],
     ) -> Result<Vec<StatusRecord>, PresenceError> {
-        read::status(&self.context, realm, users).await
+        read::status(&self.context, &self.realm(realm), users).await
     }
 
     async fn devices(
@@ -239,11 +240,11 @@ impl Presence for RedisPresence {
         realm: &RealmId,
         users: &[UserId],
     ) -> Result<Vec<UserPresence>, PresenceError> {
-        read::devices(&self.context, realm, users).await
+        read::devices(&self.context, &self.realm(realm), users).await
     }
 
     async fn explain(&self, realm: &RealmId, user: &UserId) -> Result<Explanation, PresenceError> {
-        read::explain(&self.context, realm, user).await
+        read::explain(&self.context, &self.realm(realm), user).await
     }
 
     async fn all_statuses(
@@ -251,8 +252,7 @@ impl Presence for RedisPresence {
         realm: &RealmId,
         limit: usize,
     ) -> Result<Vec<StatusRecord>, PresenceError> {
-        let known = self.known(realm);
-        read::all(&self.context, realm, known.as_deref(), limit).await
+        read::all(&self.context, &self.realm(realm), limit).await
     }
 
     async fn sweep(&self) -> Result<Vec<Transition>, PresenceError> {

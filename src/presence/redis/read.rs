@@ -16,7 +16,7 @@ use super::{
     wire::{self, Row},
 };
 use crate::{
-    model::{RealmId, Status, StatusRecord, UserId},
+    model::{Status, StatusRecord, UserId},
     presence::{
         DeviceRecord, Explanation, PresenceError, UserPresence,
         merge::{self, Derived},
@@ -46,7 +46,7 @@ impl Gathered {
 /// The statuses of `users`, in their order.
 pub(super) async fn status(
     context: &Context,
-    realm: &RealmId,
+    realm: &Realm,
     users: &[UserId],
 ) -> Result<Vec<StatusRecord>, PresenceError> {
     let rows = rows(context, realm, users).await.map_err(failed)?;
@@ -58,7 +58,7 @@ pub(super) async fn status(
             late.push((place, user.clone()));
         }
         let mut record = row.record(user.clone(), now_ms);
-        let local = context.local(user).status(realm, user, now_ms);
+        let local = context.local(user).status(&realm.id, user, now_ms);
         record.last_activity_at_ms = record.last_activity_at_ms.max(local.last_activity_at_ms);
         records.push(record);
     }
@@ -77,7 +77,7 @@ pub(super) async fn status(
 /// The statuses and devices of `users`, in their order.
 pub(super) async fn devices(
     context: &Context,
-    realm: &RealmId,
+    realm: &Realm,
     users: &[UserId],
 ) -> Result<Vec<UserPresence>, PresenceError> {
     let now_ms = context.clock.now_ms();
@@ -96,7 +96,7 @@ pub(super) async fn devices(
 /// The status of `user`, and all it comes from.
 pub(super) async fn explain(
     context: &Context,
-    realm: &RealmId,
+    realm: &Realm,
     user: &UserId,
 ) -> Result<Explanation, PresenceError> {
     let now_ms = context.clock.now_ms();
@@ -117,14 +117,13 @@ pub(super) async fn explain(
 /// Up to `limit` users of `realm` who are not offline, on any node.
 pub(super) async fn all(
     context: &Context,
-    realm: &RealmId,
-    known: Option<&Realm>,
+    realm: &Realm,
     limit: usize,
 ) -> Result<Vec<StatusRecord>, PresenceError> {
-    if let Some(list) = known.and_then(|known| known.list(limit)) {
+    if let Some(list) = realm.list(limit) {
         return Ok(list);
     }
-    let (key, mut cursor) = (key_of(context, realm, "st"), "0".to_owned());
+    let (key, mut cursor) = (rows_key(context, realm), "0".to_owned());
     let mut users = Vec::new();
     for _ in 0..PAGES {
         let mut page = Pipeline::new();
@@ -146,9 +145,7 @@ pub(super) async fn all(
     users.truncate(limit);
     let mut records = status(context, realm, &users).await?;
     records.retain(|record| record.status != Status::Offline);
-    if let Some(known) = known {
-        known.remember_list(limit, &records);
-    }
+    realm.remember_list(limit, &records);
     Ok(records)
 }
 
@@ -160,15 +157,11 @@ fn not_offline(pair: &[&str]) -> Option<UserId> {
     (Row::parse(row).shown != Status::Offline).then_some(user)
 }
 
-async fn rows(
-    context: &Context,
-    realm: &RealmId,
-    users: &[UserId],
-) -> Result<Vec<Row>, RedisError> {
+async fn rows(context: &Context, realm: &Realm, users: &[UserId]) -> Result<Vec<Row>, RedisError> {
     if users.is_empty() {
         return Ok(Vec::new());
     }
-    let key = key_of(context, realm, "st");
+    let key = rows_key(context, realm);
     let mut commands = Pipeline::new();
     for chunk in users.chunks(CHUNK) {
         let command = commands.cmd("HMGET").arg(&key);
@@ -189,7 +182,7 @@ async fn rows(
 /// The rows and devices of `users`, in their order.
 async fn gather(
     context: &Context,
-    realm: &RealmId,
+    realm: &Realm,
     users: &[UserId],
     now_ms: u64,
 ) -> Result<Vec<Gathered>, PresenceError> {
@@ -199,14 +192,14 @@ async fn gather(
         for user in chunk {
             own.push(user.as_str().to_owned());
         }
-        let answer = context.run(&context.key(realm), &READ, own).await.map_err(failed)?;
+        let answer = context.run(&realm.key, &READ, own).await.map_err(failed)?;
         let mut parts = answer.iter();
         let rows = parts.next().map(wire::list).unwrap_or_default();
         let nodes: Vec<_> =
             parts.as_slice().chunks_exact(2).filter_map(|of| node(context, of)).collect();
         for (place, user) in chunk.iter().enumerate() {
             let row = rows.get(place).and_then(wire::text).map_or(Row::NONE, Row::parse);
-            let mut devices = context.local(user).facts(realm, user, now_ms).devices;
+            let mut devices = context.local(user).facts(&realm.id, user, now_ms).devices;
             for (node, records) in &nodes {
                 if let Some(record) = records.get(place).and_then(wire::text) {
                     devices.extend(wire::decode(record, node));
@@ -227,8 +220,9 @@ fn node<'a>(context: &Context, pair: &'a [Value]) -> Option<(Arc<str>, &'a [Valu
     (*me != *context.settings.me).then(|| (node_name(me), wire::list(records)))
 }
 
-fn key_of(context: &Context, realm: &RealmId, rest: &str) -> String {
-    format!("{}:{{{realm}}}:{rest}", context.client.prefix())
+/// The key of the rows of a realm.
+fn rows_key(context: &Context, realm: &Realm) -> String {
+    format!("{}:{{{}}}:st", context.client.prefix(), realm.id)
 }
 
 fn failed(error: RedisError) -> PresenceError {

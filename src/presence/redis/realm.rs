@@ -24,6 +24,9 @@ use crate::{
 /// How long a call waits until what it changed is written. It is written later then.
 const WRITE_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a realm without users here is looked at after somebody asked for it.
+const SLEEP_MS: u64 = 600_000;
+
 /// How long a list of statuses serves those who ask for all.
 const LIST_LIFE: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,7 @@ pub(super) struct Realm {
     next_due_ms: AtomicU64,
     /// When it is looked for what this node does not know.
     next_look_ms: AtomicU64,
+    touched_ms: AtomicU64,
     /// What [`list`](Self::list) remembers.
     listed: Mutex<Option<Listed>>,
 }
@@ -56,13 +60,26 @@ impl Realm {
             is_failing: AtomicBool::new(false),
             next_due_ms: AtomicU64::new(u64::MAX),
             next_look_ms: AtomicU64::new(0),
+            touched_ms: AtomicU64::new(0),
             listed: Mutex::new(None),
         }
     }
 
-    /// Whether it is time to sweep.
-    pub(super) fn is_due(&self, now_ms: u64) -> bool {
-        self.next_due_ms.load(Relaxed).min(self.next_look_ms.load(Relaxed)) <= now_ms
+    /// Whether it is time to sweep. A realm that `is_asleep` is not looked at for what is
+    /// not known to be due.
+    pub(super) fn is_due(&self, now_ms: u64, is_asleep: impl FnOnce() -> bool) -> bool {
+        self.next_due_ms.load(Relaxed) <= now_ms
+            || (self.next_look_ms.load(Relaxed) <= now_ms && !is_asleep())
+    }
+
+    /// Somebody has to do with this realm.
+    pub(super) fn touch(&self, now_ms: u64) {
+        self.touched_ms.store(now_ms, Relaxed);
+    }
+
+    /// Whether nobody has had to do with it for long.
+    pub(super) fn is_asleep(&self, now_ms: u64) -> bool {
+        self.touched_ms.load(Relaxed).saturating_add(SLEEP_MS) < now_ms
     }
 
     /// Notes when the first user is due.

@@ -37,16 +37,16 @@ impl Own {
         let settings = &context.settings;
         let seed = format!("{:016x}", u64::from_le_bytes(random_bytes()));
         Self::default()
-            .with(now_ms)
-            .with(settings.rules.away_after_ms)
-            .with(settings.rules.offline_after_ms)
-            .with(seed)
-            .with(settings.bounds.remembered)
-            .with(settings.bounds.chosen)
+            .with(&now_ms)
+            .with(&settings.rules.away_after_ms)
+            .with(&settings.rules.offline_after_ms)
+            .with(&seed)
+            .with(&settings.bounds.remembered)
+            .with(&settings.bounds.chosen)
     }
 
     /// One more.
-    pub(super) fn with(mut self, arg: impl ToString) -> Self {
+    pub(super) fn with(mut self, arg: &impl ToString) -> Self {
         self.0.push(Bytes::from(arg.to_string()));
         self
     }

@@ -14,10 +14,10 @@ use super::{
 use crate::presence::PresenceError;
 
 /// Users that one script looks at: it holds up all others while it runs.
-const CHUNK: usize = 256;
+const CHUNK: usize = 128;
 
 /// Scripts that follow each other in one realm before it is the turn of another.
-const CHUNKS: usize = 40;
+const CHUNKS: usize = 80;
 
 /// How often it is looked for what happened to users elsewhere.
 const LOOK_MS: u64 = 1_000;
@@ -49,12 +49,13 @@ async fn sweep_realm(context: &Context, realm: &Realm) -> Result<(), PresenceErr
         realm.wake.notify_one();
         realm.written(written).await?;
     }
-    if realm.is_failing.load(Relaxed) || !realm.is_due(now_ms) {
+    let is_asleep = || !context.knows(&realm.id) && realm.is_asleep(now_ms);
+    if realm.is_failing.load(Relaxed) || !realm.is_due(now_ms, is_asleep) {
         return Ok(());
     }
     let lease_ms = u64::try_from(context.settings.lease.as_millis()).unwrap_or(u64::MAX);
     for _ in 0..CHUNKS {
-        let own = Own::settling(context, now_ms).with(CHUNK).with(lease_ms);
+        let own = Own::settling(context, now_ms).with(&CHUNK).with(&lease_ms);
         let answer = match context.write(&realm.key, &SWEEP, own).await {
             Ok(answer) => answer,
             // It opens within seconds.

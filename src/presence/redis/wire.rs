@@ -112,7 +112,7 @@ pub(super) fn choice_args(chosen: Option<ManualStatus>) -> (&'static str, String
 }
 
 /// The record of a user's devices on this node; empty when there is none. Devices in
-/// `fresh` take over what other nodes know of them.
+/// `fresh` take over what other nodes know of them, unless something happened on them.
 pub(super) fn encode(
     devices: &[DeviceRecord],
     fresh: &[ConnectionId],
@@ -132,7 +132,10 @@ pub(super) fn encode(
             Some(dropped_at_ms) => {
                 let _infallible = write!(text, "{dropped_at_ms}");
             }
-            None => text.push(if fresh.contains(connection) { '+' } else { '-' }),
+            None => {
+                let is_fresh = active_at_ms == since_ms && fresh.contains(connection);
+                text.push(if is_fresh { '+' } else { '-' });
+            }
         }
     }
     text
@@ -173,29 +176,27 @@ pub(super) fn parse_chosen(text: &str) -> Option<(usize, Choice)> {
 
 /// The text in a value.
 pub(super) fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        Value::Okay => Some("OK"),
-        _ => None,
+    if let Value::BulkString(bytes) = value {
+        std::str::from_utf8(bytes).ok()
+    } else if let Value::SimpleString(text) = value {
+        Some(text)
+    } else {
+        matches!(value, Value::Okay).then_some("OK")
     }
 }
 
 /// The number in a value.
 pub(super) fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).ok(),
-        // Scores are written as floating point numbers.
-        other => text(other)?.split('.').next()?.parse().ok(),
+    if let Value::Int(number) = value {
+        return u64::try_from(*number).ok();
     }
+    // Scores are written as floating point numbers.
+    text(value)?.split('.').next()?.parse().ok()
 }
 
 /// The parts of a list; a value that is none has none.
 pub(super) fn list(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(parts) => parts,
-        _ => &[],
-    }
+    value.as_sequence().unwrap_or_default()
 }
 
 /// The texts of a list.

@@ -36,7 +36,10 @@ use crate::{
 };
 
 /// Users in one writing: a script holds up all others while it runs.
-const BATCH: usize = 250;
+const BATCH: usize = 100;
+
+/// Writings that follow each other before something else has its turn.
+const BATCHES: usize = 64;
 
 /// How often it is looked whether Redis still holds what this node wrote.
 const LOOK: Duration = Duration::from_secs(3);
@@ -140,28 +143,35 @@ impl Writing {
         }
     }
 
+    /// How long to wait after failures.
     fn pause(&self) -> Duration {
         let pause_ms = PAUSE_MS << self.failures.min(6).saturating_sub(1);
         Duration::from_millis(pause_ms / 2 + random_below(pause_ms))
     }
 
-    /// Writes until nothing is urgent, or it can't.
+    /// Writes until nothing is urgent, or it can't, or it is the turn of something else.
     async fn write_all(&mut self) {
-        loop {
+        for _ in 0..BATCHES {
             let is_urgent = self.realm.queue.lock().is_urgent();
             let done = if is_urgent || self.announces {
                 self.write().await
             } else if let Some(cursor) = self.cleaning.take() {
                 self.clean(cursor).await
             } else {
-                break;
+                return;
             };
+            if done && self.failures > 0 {
+                tracing::info!(realm = %self.realm.id, "presence is written again");
+            } else if !done && self.failures == 0 {
+                tracing::warn!(realm = %self.realm.id, "presence can't be written for now");
+            }
             self.failures = if done { 0 } else { self.failures.saturating_add(1) };
             self.realm.is_failing.store(!done, Relaxed);
             if !done {
-                break;
+                return;
             }
         }
+        self.realm.wake.notify_one();
     }
 
     /// Writes one batch.
@@ -192,8 +202,8 @@ impl Writing {
         let begins = self.begins && (has_records || self.announces);
         let mut own = Own::settling(&self.context, now_ms)
             .with(&self.epoch)
-            .with(u8::from(begins))
-            .with(u8::from(has_records));
+            .with(&u8::from(begins))
+            .with(&u8::from(has_records));
         let rules = self.context.settings.rules;
         for (user, pending) in batch {
             // Who gave up was told that nothing changed.
@@ -274,6 +284,8 @@ impl Writing {
             }
             Refusal::Fenced => {
                 self.count("fenced");
+                // It opens by itself soon: no longer pauses.
+                self.failures = self.failures.min(1);
                 false
             }
             Refusal::Failed(error) => {
@@ -343,7 +355,12 @@ impl Writing {
     /// Writes what waits, and says goodbye.
     async fn leave(&mut self) {
         self.realm.queue.lock().promote_all();
-        self.write_all().await;
+        while self.realm.queue.lock().is_urgent() {
+            self.write_all().await;
+            if self.failures > 0 {
+                sleep(self.pause()).await;
+            }
+        }
         if !self.begins
             && let Err(refusal) = self.keep("leave", "0").await
         {
@@ -353,7 +370,7 @@ impl Writing {
 
     async fn keep(&self, verb: &str, cursor: &str) -> Result<Vec<Value>, Refusal> {
         let own = Own::settling(&self.context, self.context.clock.now_ms());
-        let own = own.with(&self.epoch).with(verb).with(cursor);
+        let own = own.with(&self.epoch).with(&verb).with(&cursor);
         let answer = self.context.write(&self.realm.key, &KEEP, own).await?;
         self.noted(&answer);
         Ok(answer)

@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["model", "lifecycle", "metrics"]),
     ("redis_client", &["clock", "config", "metrics", "lifecycle"]),
     ("log", &["model", "clock", "config", "metrics", "lifecycle", "store", "redis_client"]),
-    ("presence", &["model", "clock", "config", "metrics", "store", "redis_client"]),
+    ("presence", &["model", "clock", "config", "metrics", "lifecycle", "store", "redis_client"]),
     ("hub", &["model", "clock", "lifecycle", "metrics", "ws"]),
     (
         "node",

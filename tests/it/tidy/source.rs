@@ -72,6 +72,7 @@ pub(super) fn is_test(path: &str) -> bool {
     path.starts_with("tests/")
         || path.ends_with("/tests.rs")
         || path.contains("/tests/")
+        || path.starts_with("src/log/sim/")
         || path.ends_with("_tests.rs")
 }
 

@@ -9,7 +9,6 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use redis::Value;
 
 use super::{RedisPresence, RedisSettings, wire};
 use crate::{
@@ -196,13 +195,7 @@ async fn number(server: &Server, command: &[&str]) -> u64 {
 
 async fn texts(server: &Server, command: &[&str]) -> Vec<String> {
     let answer = server.command(command).await;
-    match &answer {
-        Value::Map(pairs) => {
-            let both = pairs.iter().flat_map(|(key, value)| [wire::text(key), wire::text(value)]);
-            both.flatten().map(str::to_owned).collect()
-        }
-        list => wire::texts(list).map(str::to_owned).collect(),
-    }
+    wire::texts(&answer).map(str::to_owned).collect()
 }
 
 /// A backend of the contract: one node and a server of its own.

@@ -1,1 +1,0 @@
-//! Lives of realms, claims and leases, as one node meets them.
