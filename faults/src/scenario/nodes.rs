@@ -64,7 +64,7 @@ pub(super) async fn drain(run: &mut Run) -> Result<()> {
     run.start_nodes(3).await?;
     let mut shape = run.shape();
     // They read nothing while the node drains.
-    shape.stalling = (shape.clients.div_ceil(100), Duration::from_secs(50));
+    shape.stalling = (shape.clients.div_ceil(100), Duration::from_secs(40));
     run.start_load(shape, false).await?;
     run.pass(3.0).await;
     let id = run.node(0)?.id.clone();
@@ -95,7 +95,7 @@ pub(super) async fn drain(run: &mut Run) -> Result<()> {
         format_args!("{busiest} reconnects in a second, at most {allowed}"),
     );
     run.restart_node(0).await?;
-    run.pass(3.0).await;
+    run.pass(12.0).await;
     run.settle().await
 }
 
