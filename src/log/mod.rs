@@ -29,11 +29,11 @@ mod wire;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+pub use self::redis::{RedisDriver, RedisLimits, RedisLog};
 pub use any::AnyLog;
 use bytes::Bytes;
 pub use facts::{ClusterNode, NodeFacts, ThisNode};
 pub use memory::{MemoryLimits, MemoryLog};
-pub use redis::{RedisDriver, RedisLimits, RedisLog};
 pub use tail::{Inbound, Loss, Question, Tail};
 
 use crate::model::{

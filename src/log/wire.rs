@@ -13,7 +13,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use super::ClusterNode;
 use crate::model::{Body, ConnectionId, Event, Id, Revocation, RevocationScope, SharedText, Topic};
 
 /// A record without its place.
@@ -260,27 +259,6 @@ fn decode_event(
         sender: header.s.as_deref().map(Arc::from),
     };
     Ok((Body::Event(event), header.at))
-}
-
-/// What a node says of itself, as `node.lua` writes it.
-#[derive(Debug, Deserialize)]
-struct NodeText {
-    incarnation: u64,
-    lease_expires_at: u64,
-    connections: usize,
-    draining: bool,
-}
-
-/// The node of that name, when the text can be read.
-pub(super) fn node(id: &str, text: &str) -> Option<ClusterNode> {
-    let node: NodeText = serde_json::from_str(text).ok()?;
-    Some(ClusterNode {
-        id: Arc::from(id),
-        incarnation: node.incarnation,
-        lease_expires_at_ms: node.lease_expires_at,
-        connections: node.connections,
-        is_draining: node.draining,
-    })
 }
 
 fn ids(texts: &[String]) -> Result<Vec<Id>, Malformed> {

@@ -151,6 +151,7 @@ pub const REASONS: [(&str, &[&str]); 7] = [
     (
         "auth",
         &[
+            "session_record",
             "missing",
             "token_too_long",
             "token_malformed",

@@ -13,8 +13,10 @@
 //! (`course`), presence.
 
 mod context;
+mod controls;
 mod driver;
 mod faith;
+mod link;
 mod nodes;
 mod people;
 mod publisher;
@@ -26,6 +28,7 @@ mod sessions;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

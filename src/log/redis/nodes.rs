@@ -17,10 +17,11 @@ use redis::{Pipeline, Value};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{ClusterNode, LogError, ThisNode, wire},
+    super::{ClusterNode, LogError, ThisNode},
     context::{Context, arg, millis, nonsense, text, unavailable},
     reply::{Reply, unexpected},
     scripts::NODE,
+    wire,
 };
 use crate::redis_client::{RedisClient, RedisError};
 

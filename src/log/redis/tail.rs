@@ -9,7 +9,6 @@
 //! Not here: the decisions (`course`).
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,29 +16,28 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
-    super::{Draft, Inbound, LogError, Loss, Tail},
-    context::{Context, HOLD, RETRY_AFTER, arg, millis, nonsense, text, unavailable},
+    super::{Inbound, LogError, Loss, Tail},
+    context::{Context, HOLD, RETRY_AFTER},
+    controls::Controls,
     faith::Faith,
+    link::{Link, Reported},
     nodes::Lease,
     publisher::Job,
-    range::{READ_AT_ONCE, record},
-    scripts::{BEAT, READ, REPORT},
 };
 use crate::{
     lifecycle::{CancellationToken, Gate},
     log::{
-        course::{Course, Effect, Input, Range, Request, Verdict},
+        course::{Course, Effect, Input, Request},
         frame::{self, Frame},
     },
-    model::{Body, Generation, Position, RealmId, Record},
+    model::{Position, RealmId},
     redis_client::{Inbox, Kick, Pushed},
 };
 
@@ -49,14 +47,8 @@ const INBOX: usize = 8_192;
 /// Words that may wait in front of the node; more make the tail wait.
 const INBOUND: usize = 8_192;
 
-/// Changes of memberships and revocations that are kept in case a failover loses them.
-const CONTROLS_MAX: usize = 4_096;
-
 /// How often the course is told the time.
 const TICK: Duration = Duration::from_millis(50);
-
-/// How long an ended lease is remembered: a failover asks what its node had seen.
-const LEASE_REMEMBERED: Duration = Duration::from_secs(60);
 
 /// A tail that is to begin.
 #[derive(Debug)]
@@ -83,28 +75,10 @@ pub(super) struct Running {
     /// The publisher of the realm.
     jobs: mpsc::Sender<Job>,
     /// The newest changes of memberships and revocations that came this way.
-    controls: VecDeque<Arc<Record>>,
+    controls: Controls,
     /// Up to where the log held what it held before, by its last answer to a report.
     kept_up_to: Arc<AtomicU64>,
     began_at: Instant,
-}
-
-/// What asks Redis on behalf of one tail.
-#[derive(Debug, Clone)]
-struct Link {
-    context: Arc<Context>,
-    lease: Arc<Lease>,
-    realm: RealmId,
-    /// The realm's name, as the lease counts its silence.
-    name: Arc<str>,
-    gate: Gate,
-}
-
-/// Where a log ends, and what it keeps.
-struct End {
-    position: Position,
-    oldest: u64,
-    is_fenced: bool,
 }
 
 impl Beginning {
@@ -142,7 +116,7 @@ impl Beginning {
             inbound,
             faith,
             jobs,
-            controls: VecDeque::new(),
+            controls: Controls::default(),
             kept_up_to: Arc::new(AtomicU64::new(u64::MAX)),
             began_at,
         };
@@ -266,7 +240,7 @@ impl Running {
         match effect {
             Effect::Deliver(records) => {
                 for record in records {
-                    self.remember(&record);
+                    self.controls.note(&record);
                     self.tell(Inbound::Record(record)).await?;
                 }
             }
@@ -311,7 +285,8 @@ impl Running {
                 tracing::error!(realm = %link.realm, ?loss, "the tail is lost");
                 self.faith.end();
                 if loss == Loss::Generation {
-                    self.restore();
+                    let kept_up_to = self.kept_up_to.load(Ordering::Relaxed);
+                    self.controls.publish_again(kept_up_to, (&link.context, &self.jobs));
                 }
                 self.tell(Inbound::Lost(loss)).await?;
                 return Err(Gone);
@@ -324,177 +299,5 @@ impl Running {
     }
 }
 
-impl Running {
-    /// Keeps what must not be undone by a failover.
-    fn remember(&mut self, record: &Arc<Record>) {
-        if matches!(record.body, Body::Members { .. } | Body::Revocation(_)) {
-            if self.controls.len() >= CONTROLS_MAX {
-                self.controls.pop_front();
-            }
-            self.controls.push_back(Arc::clone(record));
-        }
-    }
-
-    /// Publishes again the changes of membership and the revocations that the log has
-    /// lost: whoever was removed or revoked must stay so. Every node that knows them does,
-    /// and the first one counts.
-    fn restore(&mut self) {
-        let kept_up_to = self.kept_up_to.load(Ordering::Relaxed);
-        for record in self.controls.drain(..) {
-            let Position { generation, offset, tag } = &record.position;
-            if *offset <= kept_up_to {
-                continue;
-            }
-            let id = Arc::from(format!("again.{}.{offset}.{tag}", generation.as_str()));
-            let draft = Draft { body: record.body.clone(), id: Some(id) };
-            let parcels = vec![self.link.context.parcel(draft)];
-            let (answer, _nobody_waits) = oneshot::channel();
-            let job = Job { parcels, answer, came_at: Instant::now() };
-            match self.jobs.try_send(job) {
-                Ok(()) => tracing::warn!(offset, "a lost change is published again"),
-                Err(_full) => tracing::error!(offset, "a lost change could not be published again"),
-            }
-        }
-    }
-}
-
 /// Nobody hears the tail any more.
 struct Gone;
-
-/// The answer to a report.
-struct Reported {
-    generation: Generation,
-    verdict: Verdict,
-    /// The offset up to which the log holds what it held before.
-    began_at: u64,
-}
-
-impl Link {
-    /// Renews the lease, for so long, and asks where the log ends.
-    async fn end(&self, lease: Duration) -> Result<End, LogError> {
-        self.end_as(lease, b"0").await
-    }
-
-    /// The same; `1` when a tail begins.
-    async fn end_as(&self, lease: Duration, begins: &'static [u8]) -> Result<End, LogError> {
-        let asked_at = Instant::now();
-        self.lease.health().asked(&self.name);
-        let own = [millis(lease), millis(LEASE_REMEMBERED), Bytes::from_static(begins)];
-        let reply = self.context.run(&self.realm, &BEAT, own).await;
-        let reply = reply.map_err(|error| unavailable("beat", &error))?;
-        self.lease.health().answered(&self.name);
-        let end = || {
-            let is_fenced = reply.text(4)? == "fenced";
-            Some(End { position: reply.position(1)?, oldest: reply.number(6)?, is_fenced })
-        };
-        let end = end().ok_or_else(|| nonsense("a beat"))?;
-        if !lease.is_zero() {
-            self.gate.extend(asked_at + lease);
-        }
-        Ok(end)
-    }
-
-    /// Renews the lease for ever.
-    async fn beat(self) {
-        let mut beats = interval(self.context.limits.heartbeat);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            beats.tick().await;
-            if let Err(LogError { .. }) = self.end(self.context.limits.lease).await {
-                tracing::debug!(realm = %self.realm, "the lease was not renewed");
-            }
-        }
-    }
-
-    /// Ends the lease now.
-    async fn give_up(&self) {
-        if let Err(LogError { .. }) = self.end(Duration::ZERO).await {
-            tracing::debug!(realm = %self.realm, "the lease was not given up");
-        }
-    }
-
-    /// Where the log ends, once it may be written.
-    async fn unfenced(&self) -> Result<End, LogError> {
-        let deadline = Instant::now() + HOLD;
-        loop {
-            let end = self.end_as(self.context.limits.lease, b"1").await?;
-            if !end.is_fenced {
-                return Ok(end);
-            }
-            if Instant::now() >= deadline {
-                return Err(LogError { retry_after: RETRY_AFTER });
-            }
-            tokio::time::sleep(TICK).await;
-        }
-    }
-
-    /// Everything that is kept up to `end`, or what of it is without a hole.
-    async fn backlog(&self, end: &End) -> Result<Vec<Arc<Record>>, LogError> {
-        let mut kept: Vec<Arc<Record>> = Vec::new();
-        let mut after = end.oldest.saturating_sub(1);
-        while after < end.position.offset {
-            let range = self.read(after).await?;
-            if range.end.as_ref().is_none_or(|now| now.generation != end.position.generation) {
-                return Err(LogError { retry_after: RETRY_AFTER });
-            }
-            let Some(last) = range.records.last() else { break };
-            after = last.position.offset;
-            for record in range.records {
-                let follows = kept.last().is_none_or(|before| {
-                    before.position.offset + 1 == record.position.offset
-                        && before.position.tag == record.previous_tag
-                });
-                if !follows {
-                    tracing::error!(offset = record.position.offset, "the log has a hole");
-                    kept.clear();
-                }
-                kept.push(record);
-            }
-        }
-        // Without its end it proves nothing.
-        if kept.last().is_some_and(|last| last.position.offset < end.position.offset) {
-            kept.clear();
-        }
-        Ok(kept)
-    }
-
-    async fn read(&self, after: u64) -> Result<Range, LogError> {
-        let reply = self.context.run(&self.realm, &READ, [arg(after), arg(READ_AT_ONCE)]).await;
-        let reply = reply.map_err(|error| unavailable("range", &error))?;
-        let range = || {
-            let entries = reply.part(5)?;
-            let records = entries.parts()?.iter().cloned().map(record).collect::<Option<_>>()?;
-            let (end, first_kept) = (Some(reply.position(1)?), reply.number(4)?);
-            Some(Range { asked_after: after, end, first_kept, records })
-        };
-        range().ok_or_else(|| nonsense("records"))
-    }
-
-    /// Says what this node has seen and passed on.
-    async fn report(
-        &self,
-        highest: Position,
-        told: Option<Position>,
-    ) -> Result<Reported, LogError> {
-        let mut own: Vec<Bytes> = vec![
-            text(highest.generation.as_str()),
-            arg(highest.offset),
-            text(&highest.tag.to_string()),
-        ];
-        if let Some(told) = told {
-            own.extend([arg(told.offset), text(&told.tag.to_string())]);
-        }
-        let reply = self.context.run(&self.realm, &REPORT, own).await;
-        let reply = reply.map_err(|error| unavailable("report", &error))?;
-        let verdict = match reply.text(2) {
-            Some("c") => Verdict::Clean,
-            Some("d") => Verdict::Dirty,
-            Some("p") => Verdict::Pending,
-            Some(_) | None => return Err(nonsense("a report")),
-        };
-        let generation = reply.generation(1).ok_or_else(|| nonsense("a report"))?;
-        let began_at = reply.number(3).ok_or_else(|| nonsense("a report"))?;
-        tracing::info!(realm = %self.realm, ?generation, ?verdict, "reported what was seen");
-        Ok(Reported { generation, verdict, began_at })
-    }
-}

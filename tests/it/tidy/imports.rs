@@ -81,6 +81,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "dialect",
             "ws",
             "store",
+            "redis_client",
             "log",
             "presence",
             "hub",
