@@ -77,14 +77,15 @@ impl From<config::ConfigErrors> for Failure {
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         match error {
-            AppError::Keys(_) | AppError::Tls(_) | AppError::Config(_) => {
-                Self::Usage(format!("{:#}", anyhow::Error::new(error)))
-            }
             AppError::Store(cause) if cause.needs_operator() => {
                 Self::Usage(format!("{:#}", anyhow::Error::new(cause)))
             }
             AppError::Redis(StartError::Unreachable(_)) => Self::Run(error.into()),
-            AppError::Redis(_) | AppError::Log(RedisError::Settings { .. }) => {
+            AppError::Keys(_)
+            | AppError::Tls(_)
+            | AppError::Config(_)
+            | AppError::Redis(_)
+            | AppError::Log(RedisError::Settings { .. }) => {
                 Self::Usage(format!("{:#}", anyhow::Error::new(error)))
             }
             AppError::Log(_) | AppError::Store(_) | AppError::Bind { .. } | AppError::System(_) => {
