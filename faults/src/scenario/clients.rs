@@ -89,7 +89,7 @@ async fn stall_some(run: &mut Run) -> Result<()> {
     shape.stalling = (stalling, Duration::from_secs(30));
     // Enough to fill the kernel's buffers and then the outbox.
     shape.padding = 8000;
-    shape.rate = shape.rate.max(150.0);
+    shape.rate = shape.rate.clamp(100.0, 120.0);
     run.inject("slow_reader");
     run.start_load(shape, false).await?;
     let wanted = f64::from(u32::try_from(stalling)?);
