@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::{attach::Attach, link::Link, realm::Realm};
-use crate::model::{ConnectionId, Record, Topic, UserId, View};
+use crate::model::{CloseCode, ConnectionId, Record, Topic, UserId, View};
 
 /// A record on its way to a hub.
 #[derive(Debug, Clone)]
@@ -112,12 +112,14 @@ pub enum Command {
         /// The answer.
         answer: oneshot::Sender<Vec<(ConnectionId, u64)>>,
     },
-    /// These connections are held elsewhere: their sockets have to go.
+    /// This node does not hold these connections any more: their sockets have to go.
     Dismiss {
         /// Key of the realm.
         realm_key: usize,
         /// Connections and the fencing numbers that do not hold them any more.
         lost: Vec<(ConnectionId, u64)>,
+        /// The code to close them with.
+        code: CloseCode,
         /// Told when it is done.
         done: oneshot::Sender<()>,
     },

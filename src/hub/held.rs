@@ -156,7 +156,7 @@ impl Hub {
     pub(super) fn dismiss_lost(
         &mut self,
         realm_key: usize,
-        lost: &[(crate::model::ConnectionId, u64)],
+        (lost, code): (&[(crate::model::ConnectionId, u64)], CloseCode),
         is_lost: impl Fn(u64, u64) -> bool,
     ) {
         for (connection, fencing) in lost {
@@ -164,9 +164,7 @@ impl Hub {
             let Some(key) = index.key(*connection) else { continue };
             let live = self.shard.connections.get(key as usize);
             if live.is_some_and(|live| is_lost(live.fencing, *fencing)) {
-                self.shard.dismiss(key, |link| {
-                    link.abandon(CloseCode::ResumedElsewhere, "another socket took over");
-                });
+                self.shard.dismiss(key, |link| link.abandon(code, code.row().meaning));
             }
         }
     }

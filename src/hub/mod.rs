@@ -239,11 +239,12 @@ impl Hub {
                 reply(done, ());
             }
             Command::Taken { realm_key, taken } => {
-                self.dismiss_lost(realm_key, &taken, |live, newest| live < newest);
+                let code = crate::model::CloseCode::ResumedElsewhere;
+                self.dismiss_lost(realm_key, (&taken, code), |live, newest| live < newest);
             }
             Command::Holders { realm_key, answer } => reply(answer, shard.holders(realm_key)),
-            Command::Dismiss { realm_key, lost, done } => {
-                self.dismiss_lost(realm_key, &lost, |live, lost| live == lost);
+            Command::Dismiss { realm_key, lost, code, done } => {
+                self.dismiss_lost(realm_key, (&lost, code), |live, lost| live == lost);
                 reply(done, ());
             }
             Command::Places { realm_key, all, answer } => {

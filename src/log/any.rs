@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, LogError, MemoryLimits,
+    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, Hold, LogError, MemoryLimits,
     MemoryLog, Opening, Question, RealmLog, RedisLog, Snapshot, Tail,
 };
 use crate::model::{
@@ -158,7 +158,7 @@ impl RealmLog for AnyLog {
         &self,
         realm: &RealmId,
         claims: Vec<(ConnectionId, u64)>,
-    ) -> Result<Vec<bool>, LogError> {
+    ) -> Result<Vec<Hold>, LogError> {
         match self {
             Self::Memory(log) => log.holds(realm, claims).await,
             Self::Redis(log) => log.holds(realm, claims).await,

@@ -34,7 +34,7 @@ pub use any::AnyLog;
 use bytes::Bytes;
 pub use facts::{ClusterNode, NodeFacts, ThisNode};
 pub use memory::{MemoryLimits, MemoryLog};
-pub use tail::{Inbound, Loss, Question, Tail};
+pub use tail::{Hold, Inbound, Loss, Question, Tail};
 
 use crate::model::{
     Body, ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, Scope,
@@ -224,8 +224,7 @@ pub trait RealmLog: Send + Sync {
         connections: Vec<ConnectionId>,
     ) -> impl Future<Output = Result<(), LogError>> + Send;
 
-    /// Which of these sessions this node still holds: nobody claimed them with a
-    /// higher fencing number, and they did not end. One answer each, in their order.
+    /// Which of these sessions this node still holds. One answer each, in their order.
     ///
     /// # Errors
     ///
@@ -238,7 +237,7 @@ pub trait RealmLog: Send + Sync {
         &self,
         realm: &RealmId,
         claims: Vec<(ConnectionId, u64)>,
-    ) -> impl Future<Output = Result<Vec<bool>, LogError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Hold>, LogError>> + Send;
 
     /// Asks every other node of the cluster, and returns the answers that came within
     /// a second, in no order.

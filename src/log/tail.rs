@@ -60,6 +60,17 @@ pub enum Loss {
     Retention,
 }
 
+/// Whether a node holds a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It does: nobody has claimed it since.
+    Held,
+    /// Somebody has claimed it since.
+    Taken,
+    /// There is no such session any more: it ended, or was lost.
+    Gone,
+}
+
 /// What one node asks the others.
 #[derive(Debug, Clone)]
 pub struct Question {

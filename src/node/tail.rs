@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Node, RealmEntry, backoff::Backoff};
 use crate::{
     hub::{Command, Parcel},
-    log::{Inbound, LogError, Loss, RealmLog as _},
-    model::{ConnectionId, RealmId, Record},
+    log::{Hold, Inbound, LogError, Loss, RealmLog as _},
+    model::{CloseCode, ConnectionId, RealmId, Record},
 };
 
 /// Records that a tail takes at once.
@@ -308,16 +308,24 @@ impl Node {
         let mut lost_count = 0;
         for hub in &self.hubs {
             let holders = Self::ask(hub, |answer| Command::Holders { realm_key, answer }).await;
-            let mut lost = Vec::new();
+            let (mut taken, mut gone) = (Vec::new(), Vec::new());
             for claims in holders.unwrap_or_default().chunks(HOLDS_MAX) {
                 let held = self.log.holds(&entry.realm.id, claims.to_vec()).await?;
-                let is_held = |index: usize| held.get(index).copied().unwrap_or(false);
-                let gone = claims.iter().enumerate().filter(|(index, _)| !is_held(*index));
-                lost.extend(gone.map(|(_, claim)| *claim));
+                for (claim, hold) in claims.iter().zip(held) {
+                    match hold {
+                        Hold::Held => {}
+                        Hold::Taken => taken.push(*claim),
+                        Hold::Gone => gone.push(*claim),
+                    }
+                }
             }
-            if !lost.is_empty() {
-                lost_count += lost.len();
-                Self::ask(hub, |done| Command::Dismiss { realm_key, lost, done }).await;
+            // Nobody has what is gone: its client has to come again, and begins anew.
+            let ends = [(CloseCode::ResumedElsewhere, taken), (CloseCode::Restart, gone)];
+            for (code, lost) in ends {
+                if !lost.is_empty() {
+                    lost_count += lost.len();
+                    Self::ask(hub, |done| Command::Dismiss { realm_key, lost, code, done }).await;
+                }
             }
         }
         Ok(lost_count)

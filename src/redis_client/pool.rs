@@ -19,8 +19,9 @@ use super::{
 /// Most pooled connections to one server.
 const POOL_SIZE: usize = 16;
 
-/// Longest wait for a connection that is in use.
-const TURN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for a connection that is in use: whoever comes back in a storm waits
+/// rather than being sent away.
+const TURN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The pools of a client.
 #[derive(Debug)]

@@ -40,5 +40,6 @@ elseif profile ~= 'ha' and earlier == '' and is_known and is_lost then
     begin_dirty_generation(m)
 end
 if m.st == 'fenced' then return { 'OK', m.gid, 'p', began[1] } end
-if m.fl == counter(m.gid) then verdict = 'd' end
+-- What was sent in an earlier generation counts no more when this one began dirty.
+if m.fl == counter(m.gid) and followed ~= m.gid then verdict = 'd' end
 return { 'OK', m.gid, verdict, began[1] }

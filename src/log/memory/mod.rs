@@ -36,7 +36,7 @@ use self::{
     saving::{changes, is_saved},
 };
 use super::{
-    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, Inbound, LogError, Opening,
+    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, Hold, Inbound, LogError, Opening,
     Question, RealmLog, Snapshot, Tail, ThisNode,
 };
 use crate::{
@@ -142,7 +142,7 @@ impl MemoryLog {
         let realm = realms.entry(id.clone()).or_insert_with(|| {
             let saved = self.saved.lock().remove(id);
             let people = saved.as_ref().map(People::restored).unwrap_or_default();
-            let state = Mutex::new(RealmState::new(limits, people));
+            let state = Mutex::new(RealmState::new(limits, people, self.clock.now_ms()));
             Arc::new(Realm { id: id.clone(), state })
         });
         Arc::clone(realm)
@@ -347,7 +347,7 @@ impl RealmLog for MemoryLog {
         &self,
         realm: &RealmId,
         claims: Vec<(ConnectionId, u64)>,
-    ) -> Result<Vec<bool>, LogError> {
+    ) -> Result<Vec<Hold>, LogError> {
         #[cfg(test)]
         self.faults.check()?;
         let realm = self.realm(realm);

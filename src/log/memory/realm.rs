@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     super::{
-        AppendError, Appended, Checkpoint, Claim, Draft, Inbound, Opening, Snapshot,
+        AppendError, Appended, Checkpoint, Claim, Draft, Hold, Inbound, Opening, Snapshot,
         digest::Digest,
         kept::{millis, weight, without_body},
     },
@@ -76,9 +76,11 @@ impl Session {
 
 impl RealmState {
     /// An empty log with these people.
-    pub(super) fn new(limits: MemoryLimits, people: People) -> Self {
+    ///
+    /// Its generation is numbered by `now_ms`, so that a later life has a higher number.
+    pub(super) fn new(limits: MemoryLimits, people: People, now_ms: u64) -> Self {
         let nonce = u64::from_le_bytes(random_bytes());
-        let generation = Generation::new(&format!("1.{nonce:016x}"));
+        let generation = Generation::new(&format!("{now_ms}.{nonce:016x}"));
         Self {
             ids: RecentIds::new(limits.idempotency_window, limits.idempotency_ids),
             limits,
@@ -333,9 +335,13 @@ impl RealmState {
         Some((session.record.clone(), watches))
     }
 
-    /// True when nobody has claimed the session with a higher number.
-    pub(super) fn holds(&self, connection: ConnectionId, fencing: u64) -> bool {
-        self.sessions.get(&connection).is_some_and(|session| session.record.fencing == fencing)
+    /// Whether the holder with this number still has the session.
+    pub(super) fn holds(&self, connection: ConnectionId, fencing: u64) -> Hold {
+        match self.sessions.get(&connection) {
+            Some(session) if session.record.fencing == fencing => Hold::Held,
+            Some(_) => Hold::Taken,
+            None => Hold::Gone,
+        }
     }
 
     pub(super) fn forget(&mut self, connection: ConnectionId) {

@@ -50,8 +50,8 @@ use self::{
     questions::Questions,
 };
 use super::{
-    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, LogError, Opening, Question,
-    RealmLog, Snapshot, Tail, ThisNode,
+    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, Hold, LogError, Opening,
+    Question, RealmLog, Snapshot, Tail, ThisNode,
 };
 use crate::{
     clock::Clock,
@@ -251,7 +251,7 @@ impl RealmLog for RedisLog {
         &self,
         realm: &RealmId,
         claims: Vec<(ConnectionId, u64)>,
-    ) -> Result<Vec<bool>, LogError> {
+    ) -> Result<Vec<Hold>, LogError> {
         sessions::holds(&self.context, realm, claims).await
     }
 

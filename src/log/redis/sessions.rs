@@ -15,7 +15,7 @@ use redis::Pipeline;
 use sha2::Sha256;
 
 use super::{
-    super::{Checkpoint, Claim, LogError, Opening, Snapshot},
+    super::{Checkpoint, Claim, Hold, LogError, Opening, Snapshot},
     context::{Context, arg, millis, nonsense, text, unavailable},
     people,
     reply::Reply,
@@ -189,7 +189,7 @@ pub(super) async fn holds(
     context: &Context,
     realm: &RealmId,
     claims: Vec<(ConnectionId, u64)>,
-) -> Result<Vec<bool>, LogError> {
+) -> Result<Vec<Hold>, LogError> {
     let mut answers = Vec::with_capacity(claims.len());
     for some in claims.chunks(NOTED_AT_ONCE) {
         let mut all = Pipeline::new();
@@ -202,7 +202,12 @@ pub(super) async fn holds(
             return Err(nonsense("sessions"));
         }
         for (known, (_, fencing)) in replies.into_iter().map(Reply::new).zip(some) {
-            answers.push(known.number(0) == Some(*fencing) && known.text(1) == Some(&context.me));
+            let is_own = known.text(1) == Some(&context.me);
+            answers.push(match known.number(0) {
+                Some(known) if known == *fencing && is_own => Hold::Held,
+                Some(_) => Hold::Taken,
+                None => Hold::Gone,
+            });
         }
     }
     Ok(answers)
