@@ -14,7 +14,8 @@ SERVER_LOG=
 say() { printf '%s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 skip() { printf 'skipped: %s\n' "$*"; exit "$SKIPPED"; }
-has() { command -v "$1" >/dev/null 2>&1; }
+# A program on the PATH; a function of the same name does not count.
+has() { type -P "$1" >/dev/null 2>&1; }
 
 # Ends the server that this script started, by its id, and waits for it.
 stop_server() {
