@@ -28,6 +28,9 @@ pub(super) const HOLD: Duration = Duration::from_secs(3);
 /// How long a replica may take to confirm, in the `ha` profile.
 pub(super) const CONFIRM: Duration = Duration::from_millis(200);
 
+/// How long a connection of one's own may take to open.
+const READY: Duration = Duration::from_secs(1);
+
 /// What decides how the log behaves.
 #[derive(Clone)]
 pub struct RedisLimits {
@@ -119,7 +122,8 @@ impl Context {
         self.run_confirmed(realm, script, own, None).await
     }
 
-    /// The same over a connection of its own, and only when a replica has it, too.
+    /// The same over a connection of its own; with the `ha` profile only when a replica
+    /// has it, too.
     pub(super) async fn run_confirmed(
         &self,
         realm: &RealmId,
@@ -146,7 +150,7 @@ impl Context {
 }
 
 impl Context {
-    /// Runs a script, and waits until a replica has what it wrote.
+    /// Runs a script, and waits until a replica has what it wrote where that is wanted.
     async fn confirm(
         &self,
         realm: &RealmId,
@@ -157,9 +161,18 @@ impl Context {
         let mut args = self.args();
         args.extend(own);
         let head = self.key(realm, "m");
-        let (value, replicas) = connection.run(script, &[&head], &args, Some((1, CONFIRM))).await?;
+        // A connection that has just been asked for may not be open yet.
+        if tokio::time::timeout(READY, connection.ready()).await.is_err() {
+            tracing::debug!("the connection for claims is not open");
+        }
+        let wait = match self.limits.profile {
+            LogProfile::Log => None,
+            LogProfile::Ha => Some((1, CONFIRM)),
+        };
+        let (value, replicas) = connection.run(script, &[&head], &args, wait).await?;
         let reply = Reply::new(value);
-        if reply.word() == Some("OK") && replicas.is_none_or(|count| count < 1) {
+        let is_confirmed = wait.is_none() || replicas.is_some_and(|count| count >= 1);
+        if reply.word() == Some("OK") && !is_confirmed {
             let reason = "no replica has confirmed it";
             return Err(RedisError::Indeterminate { reason, source: None });
         }

@@ -18,9 +18,7 @@ use super::{
     publisher::{Job, Publisher},
     tail::Beginning,
 };
-use crate::{
-    config::LogProfile, lifecycle::CancellationToken, model::RealmId, redis_client::Dedicated,
-};
+use crate::{lifecycle::CancellationToken, model::RealmId, redis_client::Dedicated};
 
 /// The longest time between two beats: `/ready` has to know of a silence soon.
 const BEAT_MAX: Duration = Duration::from_secs(1);
@@ -36,8 +34,8 @@ pub(super) type Started = Result<Tail, LogError>;
 pub(super) struct Publishing {
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) faith: Arc<Faith>,
-    /// For claims that a replica has to confirm, in the `ha` profile.
-    pub(super) claims: Option<Dedicated>,
+    /// For claims: many at once share it, where a pool would have them queue.
+    pub(super) claims: Dedicated,
 }
 
 /// What the driver is asked to start.
@@ -150,10 +148,7 @@ impl RedisDriver {
         let context = Arc::clone(&self.context);
         let head = context.key(realm, "m");
         let connection = context.client.dedicated(&head, "publish");
-        let claims = match context.limits.profile {
-            LogProfile::Log => None,
-            LogProfile::Ha => Some(context.client.dedicated(&head, "claim")),
-        };
+        let claims = context.client.dedicated(&head, "claim");
         let publisher = Publisher {
             context,
             realm: realm.clone(),

@@ -185,8 +185,8 @@ impl RealmLog for RedisLog {
         connection: ConnectionId,
     ) -> Result<Claim, LogError> {
         let publishing = self.publisher(&identity.realm).await?;
-        let confirmed = publishing.claims.as_ref();
-        let claim = sessions::claim(&self.context, identity, connection, confirmed).await?;
+        let claims = &publishing.claims;
+        let claim = sessions::claim(&self.context, identity, connection, claims).await?;
         if let Claim::Granted { snapshot, .. } = &claim {
             self.believe(&identity.realm, &snapshot.position).await?;
         }

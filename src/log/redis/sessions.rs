@@ -75,7 +75,7 @@ pub(super) async fn claim(
     context: &Context,
     identity: &Identity,
     connection: ConnectionId,
-    confirmed: Option<&Dedicated>,
+    claims: &Dedicated,
 ) -> Result<Claim, LogError> {
     let own = vec![
         text(connection.as_str()),
@@ -84,7 +84,7 @@ pub(super) async fn claim(
         millis(context.limits.session_ttl),
     ];
     // A claim that a failover undoes would leave two holders with one number.
-    let reply = context.run_confirmed(&identity.realm, &CLAIM, own, confirmed).await?;
+    let reply = context.run_confirmed(&identity.realm, &CLAIM, own, Some(claims)).await?;
     match reply.word() {
         Some("UNKNOWN") => Ok(Claim::Unknown),
         Some("FORBIDDEN") => Ok(Claim::Forbidden),
