@@ -2,7 +2,7 @@
 -- in ms ('0' gives it up), how long a lease that ended is remembered, in ms, '1' when a tail
 -- begins: what an earlier one of this node had seen is not known any more.
 --
--- Answers {'OK', gid, offset, tag, state, floor, oldest offset, had lapsed}.
+-- Answers {'OK', gid, offset, tag, state, oldest offset}.
 local m = check()
 local now = now_ms()
 if ARGV[OWN + 2] == '1' and call('HGET', base .. 'w:' .. m.gid, me) == '' then
@@ -10,8 +10,6 @@ if ARGV[OWN + 2] == '1' and call('HGET', base .. 'w:' .. m.gid, me) == '' then
     if m.st == 'fenced' then settle(m) end
 end
 local leases = base .. 'n'
-local until_ms = call('ZSCORE', leases, me)
-local has_lapsed = until_ms and tonumber(until_ms) < now
 call('ZADD', leases, int(now + tonumber(ARGV[OWN])), me)
 call('ZREMRANGEBYSCORE', leases, '-inf', '(' .. int(now - tonumber(ARGV[OWN + 1])))
-return { 'OK', m.gid, int(m.o), m.t, m.st, int(m.fl), int(oldest(m)), has_lapsed and '1' or '0' }
+return { 'OK', m.gid, int(m.o), m.t, m.st, int(oldest(m)) }

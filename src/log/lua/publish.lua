@@ -1,13 +1,13 @@
 -- Appends a batch of records. Own arguments: lifetime of ids in ms, memberships allowed
--- per user, control records allowed while fenced ('1'), then seven for each record:
--- id ('' for none), digest, tag, kind, address, header, body.
+-- per user, then seven for each record: id ('' for none), digest, tag, kind, address,
+-- header, body.
 --
 -- Answers {'OK', gid, …} with, for each record: its offset; 'D <offset> <gid> <tag>'
 -- when its id stands for that one; 'C' when the id stands for another body; 'L' when a
 -- user would be in too many topics.
 local m = check()
 local window, memberships_max = ARGV[OWN], tonumber(ARGV[OWN + 1])
-if m.st == 'fenced' and ARGV[OWN + 2] ~= '1' then return fenced(m) end
+if m.st == 'fenced' then return fenced(m) end
 
 local function is_full(topic, header)
     for _, user in ipairs(header.add) do
@@ -51,7 +51,7 @@ end
 local answers = { 'OK', m.gid }
 local records = {}
 local offset = m.o
-for index = OWN + 3, #ARGV, 7 do
+for index = OWN + 2, #ARGV, 7 do
     local id, digest, tag, kind = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
     local address, text, body = ARGV[index + 4], ARGV[index + 5], ARGV[index + 6]
     local key = base .. 'i:' .. id

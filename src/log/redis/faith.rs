@@ -51,6 +51,14 @@ impl Default for Faith {
 impl Faith {
     /// The tail follows this life of the log.
     pub(super) fn follow(&self, generation: &Generation) {
+        let is_known = {
+            let state = self.state.lock();
+            state.is_sure && state.followed.as_ref() == Some(generation)
+        };
+        // Said after every frame: nobody is woken when nothing is new.
+        if is_known {
+            return;
+        }
         self.change(|state| {
             if state.followed.as_ref() != Some(generation) {
                 state.highest = None;

@@ -73,7 +73,7 @@ impl Link {
         self.lease.health().answered(&self.name);
         let end = || {
             let is_fenced = reply.text(4)? == "fenced";
-            Some(End { position: reply.position(1)?, oldest: reply.number(6)?, is_fenced })
+            Some(End { position: reply.position(1)?, oldest: reply.number(5)?, is_fenced })
         };
         let end = end().ok_or_else(|| nonsense("a beat"))?;
         if !lease.is_zero() {

@@ -13,7 +13,6 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -180,10 +179,9 @@ impl Publisher {
     ) -> Result<Option<Vec<Result<Appended, AppendError>>>, RedisError> {
         let context = &self.context;
         let mut args = context.args();
-        args.reserve(3 + parcels.len() * 7);
+        args.reserve(2 + parcels.len() * 7);
         args.push(millis(context.limits.idempotency_window));
         args.push(arg(context.limits.memberships_per_user));
-        args.push(Bytes::from_static(b"0"));
         for Parcel { id, digest, tag, entry } in parcels {
             args.extend([
                 id.as_deref().map(text).unwrap_or_default(),
