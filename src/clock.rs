@@ -7,6 +7,7 @@
 //! operating system.
 
 use std::{
+    cell::RefCell,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -89,7 +90,18 @@ pub fn random_connection_id() -> ConnectionId {
 /// A new mark for a record.
 #[must_use]
 pub fn random_tag() -> Tag {
-    Tag(u64::from_le_bytes(random_bytes()))
+    thread_local! {
+        /// Random numbers in store: asking for each would be a system call a record.
+        static STORE: RefCell<Vec<Tag>> = const { RefCell::new(Vec::new()) };
+    }
+    STORE.with_borrow_mut(|store| {
+        store.pop().unwrap_or_else(|| {
+            let bytes: [u8; 1024] = random_bytes();
+            let (numbers, _) = bytes.as_chunks();
+            store.extend(numbers.iter().map(|number| Tag(u64::from_le_bytes(*number))));
+            store.pop().unwrap_or(Tag(0))
+        })
+    })
 }
 
 /// A number from 0 up to, not including, `below` (0 when `below` is 0), for jitter.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{
     Question,
     kept::without_body,
-    wire::{self, Malformed},
+    wire::{self, Entry, Malformed},
 };
 use crate::model::{Body, ConnectionId, Generation, Position, Record, Renderings, Tag};
 
@@ -58,6 +58,7 @@ pub(super) enum Frame {
 pub(super) fn parse(message: &Bytes) -> Result<Frame, Malformed> {
     let mut rest = message.clone();
     let line = line(&mut rest)?;
+    let line = std::str::from_utf8(&line).map_err(|_| Malformed)?;
     let mut words = line.split(' ');
     let mut word = || words.next().ok_or(Malformed);
     match word()? {
@@ -93,34 +94,60 @@ fn records(
     }
     let mut records = Vec::new();
     for offset in (first..).take(count) {
-        let line = line(rest)?;
-        let mut words = line.split(' ');
-        let mut word = || words.next().ok_or(Malformed);
-        let (tag, kind) = (tag(word()?)?, word()?.to_owned());
-        let mut length = || usize::try_from(number(word()?)?).map_err(|_| Malformed);
-        let lengths = [length()?, length()?, length()?];
-        let [address, header, body] = lengths.map(|length| take(rest, length));
-        let position = Position { generation: generation.clone(), offset, tag };
-        records.push(record(
-            (position, previous_tag),
-            (kind.as_bytes(), &address?, &header?),
-            body?,
-        ));
-        previous_tag = tag;
+        let piece = piece(rest)?;
+        let position = Position { generation: generation.clone(), offset, tag: piece.tag };
+        records.push(record((position, previous_tag), &piece));
+        previous_tag = piece.tag;
     }
     if rest.is_empty() { Ok(records) } else { Err(Malformed) }
 }
 
+/// One record as it travels, and as the log keeps it: `<tag> <kind> <lengths of address,
+/// header, body>\n` and these three.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// The record's mark.
+    pub(super) tag: Tag,
+    kind: u8,
+    address: Bytes,
+    header: Bytes,
+    body: Bytes,
+}
+
+/// Takes one record off `rest`.
+///
+/// # Errors
+///
+/// [`Malformed`] for anything else.
+pub(super) fn piece(rest: &mut Bytes) -> Result<Piece, Malformed> {
+    let line = line(rest)?;
+    let line = std::str::from_utf8(&line).map_err(|_| Malformed)?;
+    let mut words = line.split(' ');
+    let mut word = || words.next().ok_or(Malformed);
+    let tag = tag(word()?)?;
+    let [kind] = word()?.as_bytes() else { return Err(Malformed) };
+    let mut length = || usize::try_from(number(word()?)?).map_err(|_| Malformed);
+    let lengths = [length()?, length()?, length()?];
+    let [address, header, body] = lengths.map(|length| take(rest, length));
+    Ok(Piece { tag, kind: *kind, address: address?, header: header?, body: body? })
+}
+
+/// Writes one record as [`piece`] reads it; `whole` is false for one without its body.
+pub(super) fn write_piece(tag: Tag, entry: &Entry, whole: bool) -> Bytes {
+    let Entry { kind, address, header, body } = entry;
+    let body: &[u8] = if whole { body } else { b"" };
+    let line = format!("{tag} {kind} {} {} {}\n", address.len(), header.len(), body.len());
+    let parts = [line.as_bytes(), address.as_bytes(), header.as_bytes(), body];
+    Bytes::from(parts.concat())
+}
+
 /// A record of the log. One that this version can't read keeps its place and says
 /// nothing.
-pub(super) fn record(
-    (position, previous_tag): (Position, Tag),
-    (kind, address, header): (&[u8], &[u8], &[u8]),
-    body: Bytes,
-) -> Arc<Record> {
-    let decoded = wire::decode(kind, address, header, body);
+pub(super) fn record((position, previous_tag): (Position, Tag), piece: &Piece) -> Arc<Record> {
+    let kind = [piece.kind];
+    let decoded = wire::decode(&kind, &piece.address, &piece.header, piece.body.clone());
     if decoded.is_err() {
-        let kind = String::from_utf8_lossy(kind);
+        let kind = kind.escape_ascii();
         tracing::error!(offset = position.offset, %kind, "a record of the log can't be read");
     }
     let (body, accepted_at_us) = decoded.unwrap_or((Body::Unknown, 0));
@@ -153,12 +180,13 @@ pub(super) fn number(text: &str) -> Result<u64, Malformed> {
     text.parse().ok().filter(|_| is_fine).ok_or(Malformed)
 }
 
-fn line(rest: &mut Bytes) -> Result<String, Malformed> {
+/// The first line, without its end.
+fn line(rest: &mut Bytes) -> Result<Bytes, Malformed> {
     // A line is short: what is longer is none of ours.
     let end = rest.iter().take(512).position(|byte| *byte == b'\n').ok_or(Malformed)?;
-    let line = rest.split_to(end + 1);
-    let text = line.get(..end).unwrap_or_default();
-    std::str::from_utf8(text).map(str::to_owned).map_err(|_| Malformed)
+    let mut line = rest.split_to(end + 1);
+    line.truncate(end);
+    Ok(line)
 }
 
 fn take(rest: &mut Bytes, length: usize) -> Result<Bytes, Malformed> {

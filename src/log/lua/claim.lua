@@ -31,12 +31,7 @@ local function proof()
     if not is_known then return 'stale' end
     -- The place where it began, as long as that is kept.
     if s.b ~= '0' and tonumber(s.b) >= oldest(m) then
-        local entry = call('XRANGE', base .. 'l', s.b .. '-0', s.b .. '-0')[1]
-        local tag
-        for index = 1, entry and #entry[2] or 0, 2 do
-            if entry[2][index] == 't' then tag = entry[2][index + 1] end
-        end
-        if tag ~= s.bt then return 'stale' end
+        if tag_at(s.b) ~= s.bt then return 'stale' end
     end
     return is_pending and 'pending' or 'intact'
 end

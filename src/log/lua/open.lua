@@ -25,7 +25,7 @@ if #ARGV > OWN + 8 and not ends(issued_at, everyone, own, login) then
         for _, topic in ipairs(news) do join(m, user, topic, m.o + 1) end
         -- Written by hand: the encoder would round the moment. Ids need no escaping.
         local header = '{"at":' .. at .. ',"user":"' .. user .. '","topics":' .. cjson.encode(news) .. '}'
-        append(m, { { tag, 's', 'u:' .. user, header, '' } })
+        append(m, { made(tag, 's', 'u:' .. user, header, '') })
     end
 end
 

@@ -17,7 +17,7 @@ local GENERATIONS_KEPT = 16
 
 -- Lua writes large numbers with an exponent.
 local function int(number)
-    return string.format('%.0f', number)
+    return string.format('%d', number)
 end
 
 local function now_ms()
@@ -127,33 +127,30 @@ local function trim_bytes()
     end
 end
 
--- Appends records `{tag, kind, address, header, body}` and tells every node. Ephemeral
--- bodies are told and not kept.
+-- A record that a script makes, as `append` wants it: its tag, what is told of it, and what
+-- is kept: both are `<tag> <kind> <lengths>\n`, address, header and body, and nobody keeps
+-- an ephemeral body.
+local function made(tag, kind, address, header, body)
+    local function packed(data)
+        local line = string.format('%s %s %d %d %d\n', tag, kind, #address, #header, #data)
+        return line .. address .. header .. data
+    end
+    local whole = packed(body)
+    return { tag, whole, kind == 'f' and packed('') or whole }
+end
+
+-- Appends records `{tag, told, kept}` and tells every node.
 local function append(m, records)
     local count = #records
     if count == 0 then return end
     local before = m.o
     local frame = { 'R ' .. m.gid .. ' ' .. int(before + 1) .. ' ' .. m.t .. ' ' .. count .. '\n' }
     local l = base .. 'l'
-    for index, r in ipairs(records) do
-        local tag, kind, address, header, body = r[1], r[2], r[3], r[4], r[5]
+    for index, record in ipairs(records) do
         m.o = m.o + 1
-        local id = int(m.o) .. '-0'
-        if kind == 'f' then
-            call('XADD', l, id, 'k', kind, 'a', address, 't', tag, 'p', m.t, 'g', m.gid,
-                'h', header)
-        elseif index == count then
-            call('XADD', l, 'MAXLEN', '~', maxlen, id, 'k', kind, 'a', address, 't', tag,
-                'p', m.t, 'g', m.gid, 'h', header, 'd', body)
-        else
-            call('XADD', l, id, 'k', kind, 'a', address, 't', tag, 'p', m.t, 'g', m.gid,
-                'h', header, 'd', body)
-        end
-        m.t = tag
-        frame[#frame + 1] = tag .. ' ' .. kind .. ' ' .. #address .. ' ' .. #header .. ' ' .. #body .. '\n'
-        frame[#frame + 1] = address
-        frame[#frame + 1] = header
-        frame[#frame + 1] = body
+        call('XADD', l, string.format('%d-0', m.o), 'r', record[3], 'p', m.t, 'g', m.gid)
+        m.t = record[1]
+        frame[index + 1] = record[2]
     end
     local message = table.concat(frame)
     m.by = m.by + #message
@@ -161,11 +158,20 @@ local function append(m, records)
         trim_bytes()
         m.by = 0
     end
-    if math.floor(before / 512) ~= math.floor(m.o / 512) then
+    -- Whole nodes of the stream go at a time, so there is nothing to do more often.
+    if math.floor(before / 128) ~= math.floor(m.o / 128) then
         call('XTRIM', l, 'MAXLEN', '~', maxlen)
     end
     call('HSET', KEYS[1], 'o', int(m.o), 't', m.t, 'by', int(m.by))
     call(publish, base .. 't', message)
+end
+
+-- The tag of the record at `offset`, as long as that is kept.
+local function tag_at(offset)
+    local entry = call('XRANGE', base .. 'l', offset .. '-0', offset .. '-0')[1]
+    for index = 1, entry and #entry[2] or 0, 2 do
+        if entry[2][index] == 'r' then return string.sub(entry[2][index + 1], 1, 16) end
+    end
 end
 
 -- The first offset that is kept; the next one when none is.

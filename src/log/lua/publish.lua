@@ -1,8 +1,8 @@
 -- Appends a batch of records. Own arguments: lifetime of ids in ms, memberships allowed
--- per user, then seven for each record: id ('' for none), digest, tag, kind, address,
--- header, body.
+-- per user, then six for each record: id ('' for none), digest, tag, kind, the record as
+-- it travels, and as it is kept ('' when that is the same).
 --
--- Answers {'OK', gid, …} with, for each record: its offset; 'D <offset> <gid> <tag>'
+-- Answers {'OK', gid, …} with, for each record: its offset, a number; 'D <offset> <gid> <tag>'
 -- when its id stands for that one; 'C' when the id stands for another body; 'L' when a
 -- user would be in too many topics.
 local m = check()
@@ -48,15 +48,27 @@ local function apply(kind, address, header, offset)
     end
 end
 
+-- Address and header of a record as it travels.
+local function parts(record)
+    local line, address, header = string.match(record, '^(%x+ %a (%d+) (%d+) %d+\n)')
+    local first = #line + 1
+    local second = first + tonumber(address)
+    return string.sub(record, first, second - 1), string.sub(record, second, second + tonumber(header) - 1)
+end
+
 local answers = { 'OK', m.gid }
 local records = {}
 local offset = m.o
-for index = OWN + 2, #ARGV, 7 do
+for index = OWN + 2, #ARGV, 6 do
     local id, digest, tag, kind = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
-    local address, text, body = ARGV[index + 4], ARGV[index + 5], ARGV[index + 6]
+    local told, kept = ARGV[index + 4], ARGV[index + 5]
     local key = base .. 'i:' .. id
     local known = id ~= '' and call('GET', key)
-    local header = (kind == 'm' or kind == 'w' or kind == 'r') and cjson.decode(text)
+    local address, header
+    if kind == 'm' or kind == 'w' or kind == 'r' then
+        address, header = parts(told)
+        header = cjson.decode(header)
+    end
     local answer
     if known then
         local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
@@ -70,12 +82,12 @@ for index = OWN + 2, #ARGV, 7 do
     if not answer and kind == 'm' and is_full(address, header) then answer = 'L' end
     if not answer then
         offset = offset + 1
-        records[#records + 1] = { tag, kind, address, text, body }
+        records[#records + 1] = { tag, told, kept == '' and told or kept }
         if header then apply(kind, address, header, offset) end
         if id ~= '' then
             call('SET', key, int(offset) .. ':' .. m.gid .. ':' .. tag .. ':' .. digest, 'PX', window)
         end
-        answer = int(offset)
+        answer = offset
     end
     answers[#answers + 1] = answer
 end

@@ -13,11 +13,7 @@ local function is_kept(offset, tag)
     if tonumber(offset) > m.o then return false end
     if tonumber(offset) == m.o then return tag == m.t end
     if offset == began[1] and tag == began[2] then return true end
-    local entry = call('XRANGE', base .. 'l', offset .. '-0', offset .. '-0')[1]
-    for index = 1, entry and #entry[2] or 0, 2 do
-        if entry[2][index] == 't' then return entry[2][index + 1] == tag end
-    end
-    return false
+    return tag_at(offset) == tag
 end
 
 local is_known = is_remembered(m, followed)

@@ -13,6 +13,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -29,8 +30,8 @@ use crate::{
     clock::{random_below, random_tag},
     config::LogProfile,
     lifecycle::CancellationToken,
-    log::{frame, wire::Entry},
-    model::{Generation, Position, RealmId, Tag},
+    log::frame,
+    model::{Position, RealmId, Tag},
     redis_client::{Dedicated, RedisError},
 };
 
@@ -46,7 +47,11 @@ pub(super) struct Parcel {
     pub(super) id: Option<Arc<str>>,
     pub(super) digest: String,
     pub(super) tag: Tag,
-    pub(super) entry: Entry,
+    kind: char,
+    /// The record as it travels.
+    told: Bytes,
+    /// The record as it is kept; empty when that is the same.
+    kept: Bytes,
 }
 
 impl Context {
@@ -56,7 +61,19 @@ impl Context {
         let entry = wire::encode(&draft.body, self.clock.now_us(), ttl);
         // Only an id asks for the mark of the body.
         let digest = draft.id.as_ref().map(|_| Digest::of(&draft.body).hex());
-        Parcel { digest: digest.unwrap_or_default(), id: draft.id, tag: random_tag(), entry }
+        let tag = random_tag();
+        Parcel {
+            digest: digest.unwrap_or_default(),
+            id: draft.id,
+            tag,
+            kind: entry.kind,
+            told: frame::write_piece(tag, &entry, true),
+            kept: if entry.kind == 'f' {
+                frame::write_piece(tag, &entry, false)
+            } else {
+                Bytes::new()
+            },
+        }
     }
 }
 
@@ -179,18 +196,17 @@ impl Publisher {
     ) -> Result<Option<Vec<Result<Appended, AppendError>>>, RedisError> {
         let context = &self.context;
         let mut args = context.args();
-        args.reserve(2 + parcels.len() * 7);
+        args.reserve(2 + parcels.len() * 6);
         args.push(millis(context.limits.idempotency_window));
         args.push(arg(context.limits.memberships_per_user));
-        for Parcel { id, digest, tag, entry } in parcels {
+        for Parcel { id, digest, tag, kind, told, kept } in parcels {
             args.extend([
                 id.as_deref().map(text).unwrap_or_default(),
                 text(digest),
                 arg(tag),
-                arg(entry.kind),
-                text(&entry.address),
-                text(&entry.header),
-                entry.body.clone(),
+                arg(kind),
+                told.clone(),
+                kept.clone(),
             ]);
         }
         let head = context.key(&self.realm, "m");
@@ -232,25 +248,24 @@ impl Publisher {
         let limit = self.context.limits.memberships_per_user;
         let mut answers = Vec::with_capacity(parcels.len());
         for (index, parcel) in parcels.iter().enumerate() {
-            let answer = match reply.text(index + 2)? {
-                "C" => Err(AppendError::Conflict),
-                "L" => Err(AppendError::TooManyMemberships { limit }),
-                text => Ok(appended(text, &generation, parcel.tag)?),
-            };
-            answers.push(answer);
+            answers.push(if let Some(offset) = reply.integer(index + 2) {
+                let position = Position { generation: generation.clone(), offset, tag: parcel.tag };
+                Ok(Appended { position, duplicate: false })
+            } else {
+                match reply.text(index + 2)? {
+                    "C" => Err(AppendError::Conflict),
+                    "L" => Err(AppendError::TooManyMemberships { limit }),
+                    text => Ok(known(text)?),
+                }
+            });
         }
         Some(answers)
     }
 }
 
-/// `<offset>`, or `D <offset> <generation> <tag>` for what was there already.
-fn appended(text: &str, generation: &Generation, tag: Tag) -> Option<Appended> {
-    let Some(known) = text.strip_prefix("D ") else {
-        let offset = frame::number(text).ok()?;
-        let position = Position { generation: generation.clone(), offset, tag };
-        return Some(Appended { position, duplicate: false });
-    };
-    let mut words = known.split(' ');
+/// `D <offset> <generation> <tag>` for what was there already.
+fn known(text: &str) -> Option<Appended> {
+    let mut words = text.strip_prefix("D ")?.split(' ');
     let position = Position {
         offset: frame::number(words.next()?).ok()?,
         generation: frame::generation(words.next()?).ok()?,
@@ -261,6 +276,6 @@ fn appended(text: &str, generation: &Generation, tag: Tag) -> Option<Appended> {
 
 fn size(jobs: &[Job]) -> (usize, usize) {
     let parcels = || jobs.iter().flat_map(|job| &job.parcels);
-    let bytes = |parcel: &Parcel| parcel.entry.body.len() + parcel.entry.header.len() + 128;
+    let bytes = |parcel: &Parcel| parcel.told.len() + parcel.kept.len() + 64;
     (parcels().count(), parcels().map(bytes).sum())
 }

@@ -56,17 +56,13 @@ pub(super) fn record(entry: Value) -> Option<Arc<Record>> {
     let (offset, _) = as_text(&id)?.split_once('-')?;
     let offset = frame::number(offset).ok()?;
     let Value::Array(fields) = fields else { return None };
-    let mut found: [Bytes; 7] = Default::default();
+    let mut found: [Bytes; 3] = Default::default();
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         let place = match as_text(&name)? {
-            "k" => 0,
-            "a" => 1,
-            "t" => 2,
-            "p" => 3,
-            "g" => 4,
-            "h" => 5,
-            "d" => 6,
+            "r" => 0,
+            "p" => 1,
+            "g" => 2,
             // A newer version may have more to say.
             _ => continue,
         };
@@ -74,13 +70,10 @@ pub(super) fn record(entry: Value) -> Option<Arc<Record>> {
             *slot = value;
         }
     }
-    let [kind, address, tag, previous_tag, generation, header, body] = found;
-    let text = |bytes: &Bytes| std::str::from_utf8(bytes).ok().map(str::to_owned);
-    let position = Position {
-        generation: frame::generation(&text(&generation)?).ok()?,
-        offset,
-        tag: frame::tag(&text(&tag)?).ok()?,
-    };
-    let previous_tag = frame::tag(&text(&previous_tag)?).ok()?;
-    Some(frame::record((position, previous_tag), (&kind, &address, &header), body))
+    let [mut piece, previous_tag, generation] = found;
+    let piece = frame::piece(&mut piece).ok()?;
+    let generation = frame::generation(std::str::from_utf8(&generation).ok()?).ok()?;
+    let previous_tag = frame::tag(std::str::from_utf8(&previous_tag).ok()?).ok()?;
+    let position = Position { generation, offset, tag: piece.tag };
+    Some(frame::record((position, previous_tag), &piece))
 }

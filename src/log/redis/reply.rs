@@ -50,6 +50,12 @@ impl Reply {
         frame::number(self.text(index)?).ok()
     }
 
+    /// Part `index` of a list, when a script answered a number there.
+    pub(super) fn integer(&self, index: usize) -> Option<u64> {
+        let Value::Int(number) = self.parts()?.get(index)? else { return None };
+        u64::try_from(*number).ok()
+    }
+
     /// Part `index` of a list, as a tag.
     pub(super) fn tag(&self, index: usize) -> Option<Tag> {
         tag(self.text(index)?).ok()

@@ -162,9 +162,9 @@ local function settle(m, users, mine, chosen, past)
         if shown ~= row.shown then
             row.shown, row.version = shown, row.version + 1
             local tag = string.sub(redis.sha1hex(seed .. at), 1, 16)
-            records[#records + 1] = { tag, 'f', 's:' .. user,
+            records[#records + 1] = made(tag, 'f', 's:' .. user,
                 '{"n":"status_change","at":' .. digits(now * 1000) .. '}',
-                '{"status":"' .. WORDS[shown] .. '","user_id":"' .. user .. '"}' }
+                '{"status":"' .. WORDS[shown] .. '","user_id":"' .. user .. '"}')
         end
         if row.choice ~= '-' then
             choices[#choices + 1] = at .. ':' .. row.choice .. ':' .. row.before .. ':' .. row.ends
