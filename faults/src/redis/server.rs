@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::{
     process::{Process, Signal},
     resp::{Client, Value},
-    system::{free_port, until},
+    system::{free_port, until, variable},
 };
 
 /// A server starts, loads and stops faster than this.
@@ -30,7 +30,7 @@ pub enum Persistence {
 /// How a server is started.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The program.
+    /// The program: what `REDIS_SERVER` names, or else `redis-server`.
     pub binary: PathBuf,
     /// What is written to disk.
     pub persistence: Persistence,
@@ -43,7 +43,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            binary: PathBuf::from("redis-server"),
+            binary: variable("REDIS_SERVER").map_or("redis-server".into(), PathBuf::from),
             persistence: Persistence::None,
             replica_of: None,
             settings: Vec::new(),

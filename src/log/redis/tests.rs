@@ -6,16 +6,19 @@ use redis::{Pipeline, Value};
 
 use super::{RedisLimits, RedisLog, reply::as_text};
 use crate::{
-    clock::Clock,
+    clock::{Clock, random_connection_id},
     config::LogProfile,
     lifecycle::CancellationToken,
     log::{
-        MemoryLimits, NodeFacts, RealmLog as _, ThisNode,
-        contract::{Backend, contract},
+        Draft, MemoryLimits, NodeFacts, Opening, RealmLog as _, ThisNode,
+        contract::{Backend, START_S, channel, contract, id, identity, limits as bounds, members},
     },
     metrics::Metrics,
-    model::Id,
-    redis_client::{RedisClient, testing::Server},
+    model::{Body, Id, Revocation, RevocationScope, Scope},
+    redis_client::{
+        RedisClient,
+        testing::{Server, eventually},
+    },
 };
 
 /// The bounds of the contract, as this backend knows them.
@@ -46,8 +49,20 @@ async fn node(client: RedisClient, name: &str, limits: RedisLimits, clock: Clock
     let (log, driver) = RedisLog::open(client, limits, node, clock, metrics).await.unwrap();
     tokio::spawn(driver.run(CancellationToken::new()));
     for realm in ["default", "other"] {
-        let mut tail = log.attach(&Id::parse(realm).unwrap()).await.unwrap();
-        tokio::spawn(async move { while tail.inbound.recv().await.is_some() {} });
+        let realm = Id::parse(realm).unwrap();
+        let mut tail = log.attach(&realm).await.unwrap();
+        let of = Arc::downgrade(&log);
+        // As a node does: who loses the tail begins anew.
+        tokio::spawn(async move {
+            loop {
+                while tail.inbound.recv().await.is_some() {}
+                let Some(log) = of.upgrade() else { return };
+                match log.attach(&realm).await {
+                    Ok(next) => tail = next,
+                    Err(_unavailable) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        });
     }
     log
 }
@@ -56,43 +71,111 @@ fn client(server: &Server) -> RedisClient {
     RedisClient::new(&server.config(), &Metrics::new("test", 1)).unwrap()
 }
 
-struct OnRedis;
+/// An empty log on `server`, which lives as long as the test.
+#[expect(clippy::disallowed_methods, reason = "what runs here ends with the test's runtime")]
+async fn open(server: Server, bounds: &MemoryLimits, clock: Clock) -> RedisLog {
+    let log = node(client(&server), "n1", limits(bounds), clock).await;
+    tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop(server);
+    });
+    Arc::into_inner(log).unwrap()
+}
 
-impl Backend for OnRedis {
-    type Log = RedisLog;
-
-    #[expect(clippy::disallowed_methods, reason = "what runs here ends with the test's runtime")]
-    async fn open(bounds: MemoryLimits, clock: Clock) -> RedisLog {
-        let server = Server::start().await;
-        let log = node(client(&server), "n1", limits(&bounds), clock).await;
-        tokio::spawn(async move {
-            std::future::pending::<()>().await;
-            drop(server);
-        });
-        Arc::into_inner(log).unwrap()
-    }
-
-    /// Shortens the life of every key that has one.
-    async fn pass(log: &RedisLog, clock: &Clock, by: Duration) {
-        clock.advance(by);
-        let client = &log.context.client;
-        let mut all = Pipeline::new();
-        all.cmd("KEYS").arg("*");
-        let keys = client.query("range", "", &all).await.unwrap();
-        let Some(Value::Array(keys)) = keys.into_iter().next() else { panic!("keys") };
-        for key in keys.iter().filter_map(as_text) {
-            let mut look = Pipeline::new();
-            look.cmd("PTTL").arg(key);
-            let left = client.query("range", "", &look).await.unwrap();
-            let [Value::Int(left)] = left[..] else { panic!("{left:?}") };
-            if left >= 0 {
-                let left = left - i64::try_from(by.as_millis()).unwrap();
-                let mut set = Pipeline::new();
-                set.cmd("PEXPIRE").arg(key).arg(left);
-                client.query("range", "", &set).await.unwrap();
-            }
+/// Shortens the life of every key that has one.
+async fn pass(log: &RedisLog, clock: &Clock, by: Duration) {
+    clock.advance(by);
+    let client = &log.context.client;
+    let mut all = Pipeline::new();
+    all.cmd("KEYS").arg("*");
+    let keys = client.query("range", "", &all).await.unwrap();
+    let Some(Value::Array(keys)) = keys.into_iter().next() else { panic!("keys") };
+    for key in keys.iter().filter_map(as_text) {
+        let mut look = Pipeline::new();
+        look.cmd("PTTL").arg(key);
+        let left = client.query("range", "", &look).await.unwrap();
+        let [Value::Int(left)] = left[..] else { panic!("{left:?}") };
+        if left >= 0 {
+            let left = left - i64::try_from(by.as_millis()).unwrap();
+            let mut set = Pipeline::new();
+            set.cmd("PEXPIRE").arg(key).arg(left);
+            client.query("range", "", &set).await.unwrap();
         }
     }
 }
 
-contract!(OnRedis);
+mod on_redis {
+    use super::*;
+
+    struct OnRedis;
+
+    impl Backend for OnRedis {
+        type Log = RedisLog;
+
+        async fn open(bounds: MemoryLimits, clock: Clock) -> RedisLog {
+            open(Server::start().await, &bounds, clock).await
+        }
+
+        async fn pass(log: &RedisLog, clock: &Clock, by: Duration) {
+            pass(log, clock, by).await;
+        }
+    }
+
+    contract!(OnRedis);
+}
+
+mod on_valkey {
+    use super::*;
+
+    struct OnValkey;
+
+    impl Backend for OnValkey {
+        type Log = RedisLog;
+
+        async fn open(bounds: MemoryLimits, clock: Clock) -> RedisLog {
+            open(Server::start_valkey().await, &bounds, clock).await
+        }
+
+        async fn pass(log: &RedisLog, clock: &Clock, by: Duration) {
+            pass(log, clock, by).await;
+        }
+    }
+
+    contract!(OnValkey);
+}
+
+/// Goal: what was removed and revoked stays so when Redis comes back without it.
+///
+/// Method: Redis is killed and starts again with what it had saved before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lost_removal_and_a_lost_revocation_are_made_again() {
+    let mut server = Server::start_with(&["--appendonly", "no"]).await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let log = node(client(&server), "n1", limits(&bounds()), clock).await;
+    let (realm, alice) = (id("default"), identity("alice", None));
+    let append = async |body| {
+        let answer = log.append(&realm, vec![Draft { body, id: None }]).await.remove(0);
+        answer.unwrap().position.offset
+    };
+    append(members(&channel("town"), &["alice"], &[])).await;
+    append(members(&channel("port"), &["alice"], &[])).await;
+    assert_eq!(server.command(&["SAVE"]).await, Value::Okay);
+    append(members(&channel("town"), &[], &["alice"])).await;
+    let lost = Revocation { scope: RevocationScope::User(id("alice")), at_ms: 5_000 };
+    append(Body::Revocation(lost)).await;
+    server.restart().await;
+    let known = eventually("both are back", async || {
+        let opening = Opening { connection: random_connection_id(), scope: Scope::Member };
+        let snapshot = log.open(&alice, opening).await.ok()?;
+        let is_back = !snapshot.memberships.is_open(&channel("town"))
+            && snapshot.revocations.user_at_ms == Some(5_000);
+        is_back.then_some(snapshot)
+    })
+    .await;
+    assert!(known.memberships.is_open(&channel("port")), "what was not lost is as it was");
+    let records = log.range(&realm, 0, 100).await.unwrap();
+    let removals = records
+        .iter()
+        .filter(|one| matches!(&one.body, Body::Members { remove, .. } if !remove.is_empty()));
+    assert_eq!(removals.count(), 1, "it was lost, and is made again once");
+}
