@@ -77,15 +77,25 @@ pub trait Door: Send + Sync + 'static {
 #[derive(Debug)]
 pub(super) struct Progress {
     busy: AtomicBool,
-    deadline: Mutex<Instant>,
-    /// Wakes who waits for a deadline that has moved.
+    deadlines: Mutex<Deadlines>,
+    /// Wakes who waits for a deadline that has come closer.
     moved: Notify,
+}
+
+#[derive(Debug)]
+struct Deadlines {
+    /// The one that counts.
+    now: Instant,
+    /// When the timer looks again. Moving it with each request would cost as much as
+    /// reading one, so it is moved only when it would come too late.
+    timer: Instant,
 }
 
 impl Progress {
     fn new(deadline: Instant) -> Arc<Self> {
         let busy = AtomicBool::new(false);
-        Arc::new(Self { busy, deadline: Mutex::new(deadline), moved: Notify::new() })
+        let deadlines = Mutex::new(Deadlines { now: deadline, timer: deadline });
+        Arc::new(Self { busy, deadlines, moved: Notify::new() })
     }
 
     /// True from a complete head until its answer is made.
@@ -95,17 +105,29 @@ impl Progress {
 
     fn set(&self, busy: bool, allowance: Duration) {
         self.busy.store(busy, Ordering::Relaxed);
-        *self.deadline.lock() = Instant::now() + allowance;
-        self.moved.notify_one();
+        let is_late = {
+            let mut deadlines = self.deadlines.lock();
+            deadlines.now = Instant::now() + allowance;
+            deadlines.now < deadlines.timer
+        };
+        if is_late {
+            self.moved.notify_one();
+        }
     }
 
     /// Waits until the deadline has passed.
     async fn expired(&self) {
         loop {
-            let deadline = *self.deadline.lock();
-            if timeout_at(deadline, self.moved.notified()).await.is_err() {
-                return;
-            }
+            let deadline = {
+                let mut deadlines = self.deadlines.lock();
+                if deadlines.now <= Instant::now() {
+                    return;
+                }
+                deadlines.timer = deadlines.now;
+                deadlines.now
+            };
+            // Which of both it was is decided by the look at the clock.
+            timeout_at(deadline, self.moved.notified()).await.ok();
         }
     }
 }
