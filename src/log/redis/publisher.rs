@@ -1,7 +1,8 @@
 //! The publisher of one realm: it puts drafts into the log, many with one call.
 //!
 //! What arrives while a call is on its way goes into the next one, so batches grow with
-//! the load by themselves and nobody waits for company.
+//! the load by themselves. A call costs Redis as much as several records, so while many
+//! publish at once calls keep a distance; who publishes alone never waits.
 //!
 //! Invariants:
 //! - one call is on its way at a time, so drafts enter the log in the order in which they
@@ -40,6 +41,12 @@ const BATCH_RECORDS: usize = 512;
 
 /// Bytes of one call, about.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Publishers in one call that are a crowd.
+const CROWD: usize = 4;
+
+/// Time between the beginnings of two calls in a crowd.
+const PACE: Duration = Duration::from_millis(1);
 
 /// A draft, ready to travel.
 #[derive(Debug)]
@@ -105,6 +112,7 @@ impl Publisher {
     /// Dropping the future leaves it open what of the current batch was appended.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut waiting: VecDeque<Job> = VecDeque::new();
+        let mut next_call = Instant::now();
         loop {
             let first = match waiting.pop_front() {
                 Some(job) => job,
@@ -124,6 +132,7 @@ impl Publisher {
                     },
                 },
             };
+            tokio::time::sleep_until(next_call).await;
             let mut batch = vec![first];
             let (mut records, mut bytes) = size(&batch);
             while records < BATCH_RECORDS && bytes < BATCH_BYTES {
@@ -136,6 +145,8 @@ impl Publisher {
                 batch.push(job);
                 (records, bytes) = (records + more_records, bytes + more_bytes);
             }
+            let began = Instant::now();
+            next_call = if batch.len() < CROWD { began } else { began + PACE };
             self.append(batch).await;
         }
     }
