@@ -83,6 +83,8 @@ class Process:
         self.process.wait()
 
     def fail(self, why):
+        if self.process.poll() is None:
+            self.kill()
         self.log.seek(0)
         sys.exit(f"{why}\n{self.log.read()[-2000:].decode(errors='replace')}")
 
