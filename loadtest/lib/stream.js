@@ -1,0 +1,67 @@
+// Numbered, stamped events: a publisher sends 1, 2, 3 … and marks the last, so that a
+// receiver knows by itself what it did not get.
+import { publish } from "./api.js";
+import { sleep } from "./client.js";
+import { delayMs, deliveries, duplicates, missing } from "./metrics.js";
+
+const EVENT = "load_test";
+
+/**
+ * Publishes to `to` about `perSecond` times a second for `durationMs`, each event after
+ * the answer to the one before, and then the last.
+ */
+export async function stream(config, at, name, to, perSecond, durationMs) {
+  const began = Date.now();
+  const pause = 1000 / perSecond;
+  let number = 0;
+  for (let last = false; !last; ) {
+    last = Date.now() - began >= durationMs;
+    number += 1;
+    const data = { stream: name, n: number, began, last, at: Date.now() };
+    await publish(config, at + number, { event: EVENT, data, to, id: `${name}-${began}-${number}` });
+    await sleep(Math.max(0, Math.min(began + number * pause, began + durationMs) - Date.now()));
+  }
+}
+
+/** What one user must get: every event of the streams that it waits for. */
+export class Inbox {
+  constructor(streams, tags) {
+    this.tags = tags || {};
+    this.expected = new Map(streams.map((name) => [name, { next: 0, done: false }]));
+    this.open = this.expected.size;
+  }
+
+  /** Takes an event that came to a user who was greeted at `helloAt`. */
+  take(event, helloAt) {
+    const state = event.event === EVENT ? this.expected.get(event.data.stream) : undefined;
+    if (state === undefined) {
+      return;
+    }
+    const { n, began, last, at } = event.data;
+    deliveries.add(1, this.tags);
+    delayMs.add(Date.now() - at, this.tags);
+    if (state.next === 0) {
+      // Who came before the stream began must see its first event.
+      state.next = helloAt < began ? 1 : n;
+    }
+    if (n < state.next) {
+      duplicates.add(1);
+      return;
+    }
+    missing.add(n - state.next, this.tags);
+    state.next = n + 1;
+    if (last && !state.done) {
+      state.done = true;
+      this.open -= 1;
+    }
+  }
+
+  /** Waits until every stream has ended; what has not ended by `deadline` is missing. */
+  async end(deadline) {
+    while (this.open > 0 && Date.now() < deadline) {
+      await sleep(50);
+    }
+    missing.add(this.open, this.tags);
+    return this.open === 0;
+  }
+}
