@@ -10,7 +10,7 @@ const LATE_MS = 10000;
 const SETTLE_MS = 1500;
 
 /** When publishers begin, in milliseconds after the users do. */
-export const rampMs = (config) => Math.ceil((config.vus / config.connectRate) * 1000) + SETTLE_MS;
+export const rampMs = (config) => Math.ceil(((config.rampUsers || config.vus) / config.connectRate) * 1000) + SETTLE_MS;
 
 /** When a user who still waits for something gives up, after its start. */
 export const patienceMs = (config) => rampMs(config) + config.duration + LATE_MS;
@@ -29,7 +29,7 @@ export function options(config, publishers, thresholds, more) {
     scenarios.publishers = scenario("publisher", publishers, rampMs(config));
   }
   return {
-    scenarios, thresholds, setupTimeout: "30s", noConnectionReuse: false,
+    scenarios, thresholds, setupTimeout: "30s",
     summaryTrendStats: ["avg", "min", "med", "p(90)", "p(95)", "p(99)", "max"], ...more,
   };
 }

@@ -25,8 +25,9 @@ export async function stream(config, at, name, to, perSecond, durationMs) {
 
 /** What one user must get: every event of the streams that it waits for. */
 export class Inbox {
+  /** `tags()` says under which tags a delivery counts. */
   constructor(streams, tags) {
-    this.tags = tags || {};
+    this.tags = tags || (() => ({}));
     this.expected = new Map(streams.map((name) => [name, { next: 0, done: false }]));
     this.open = this.expected.size;
   }
@@ -38,8 +39,9 @@ export class Inbox {
       return;
     }
     const { n, began, last, at } = event.data;
-    deliveries.add(1, this.tags);
-    delayMs.add(Date.now() - at, this.tags);
+    const tags = this.tags();
+    deliveries.add(1, tags);
+    delayMs.add(Date.now() - at, tags);
     if (state.next === 0) {
       // Who came before the stream began must see its first event.
       state.next = helloAt < began ? 1 : n;
@@ -48,7 +50,7 @@ export class Inbox {
       duplicates.add(1);
       return;
     }
-    missing.add(n - state.next, this.tags);
+    missing.add(n - state.next);
     state.next = n + 1;
     if (last && !state.done) {
       state.done = true;
@@ -61,7 +63,7 @@ export class Inbox {
     while (this.open > 0 && Date.now() < deadline) {
       await sleep(50);
     }
-    missing.add(this.open, this.tags);
+    missing.add(this.open);
     return this.open === 0;
   }
 }

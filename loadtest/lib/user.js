@@ -7,7 +7,7 @@ import { Inbox } from "./stream.js";
 /**
  * Serves user `number`, who is in `channels` and waits for `streams`. `also(client)`
  * is what it does besides, until it is asked to stop by `client.stopping`; `onEvent`
- * sees every event.
+ * sees every event; `wait` is the pause before it connects.
  */
 export async function serve(config, number, { id, channels, streams, tags, wait, also, onEvent }) {
   const deadline = Date.now() + patienceMs(config);
