@@ -92,6 +92,18 @@ class Watcher {
   }
 }
 
+/** Everybody is here until the end, so nobody may be said to be offline. */
+async function lookAround(client, friends) {
+  if (friends.length === 0) {
+    presentSeen.add(true);
+    return;
+  }
+  const reply = await client.ask("get_statuses_by_ids", { user_ids: friends });
+  if (reply !== undefined) {
+    presentSeen.add(reply !== null && friends.every((friend) => reply.data[friend] !== "offline"));
+  }
+}
+
 async function live(client, watcher, run, number, begin) {
   const friends = others(run, number);
   const end = begin + config.duration;
@@ -105,13 +117,8 @@ async function live(client, watcher, run, number, begin) {
     round += 1;
     await client.ask("user_typing", { channel_id: groupOf(run, number), parent_id: `${round}-${Date.now()}` });
     await watcher.change(client, round % 2 === 0);
+    await lookAround(client, friends);
     await sleep(config.every * 1000 * (0.75 + Math.random() / 2));
-  }
-  const reply = friends.length === 0 || client.stopping ? undefined : await client.ask("get_statuses_by_ids", { user_ids: friends });
-  if (reply !== undefined) {
-    presentSeen.add(reply !== null && friends.every((friend) => reply.data[friend] !== "offline"));
-  } else if (friends.length === 0) {
-    presentSeen.add(true);
   }
 }
 

@@ -18,10 +18,12 @@ DPI = 110
 
 def draw(plot, folder):
     figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
-    for series in plot["series"]:
+    top = 0
+    for series in sorted(plot["series"], key=lambda series: series["label"]):
         points = [(at, value) for at, value in series["points"] if math.isfinite(value)]
         if points:
             axes.plot([at for at, _ in points], [value for _, value in points], label=series["label"], linewidth=1.4)
+            top = max(top, *(value for _, value in points))
     for mark in plot["marks"]:
         axes.axvline(mark["at"], color="black", linestyle=":", linewidth=1)
         axes.annotate(mark["text"], (mark["at"], 1), xycoords=("data", "axes fraction"), xytext=(4, -4),
@@ -29,7 +31,10 @@ def draw(plot, folder):
     axes.set_title(plot["title"], loc="left", fontsize=11)
     axes.set_xlabel("seconds since the run began")
     axes.set_ylabel(plot["unit"])
-    axes.set_ylim(bottom=0)
+    if plot["log"]:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, top * 1.15 or 1)
     axes.set_xlim(0, plot["seconds"])
     axes.grid(alpha=0.3)
     if axes.lines:

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import shutil
+import time
 import urllib.parse
 import urllib.request
 
@@ -31,6 +32,7 @@ class Prometheus(Process):
         # JSON is YAML.
         (folder / "prometheus.yml").write_text(json.dumps(config))
         port = free_port()
+        self.targets = len(targets)
         self.url = f"http://127.0.0.1:{port}"
         super().__init__("prometheus", [
             find(), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
@@ -38,14 +40,15 @@ class Prometheus(Process):
         ], folder / "prometheus.log")
 
     def wait_until_ready(self):
-        def answers():
+        """Until every target was scraped: it takes its time to look for them."""
+
+        def scraped():
             try:
-                with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1) as answer:
-                    return answer.status == 200
+                return at(self.url, "count(up == 1)", time.time()) == [({}, float(self.targets))]
             except OSError:
                 return False
 
-        self.wait_for(answers, "`/-/ready`")
+        self.wait_for(scraped, "the first scrape")
 
 
 def _ask(url, path, **parameters):

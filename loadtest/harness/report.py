@@ -48,7 +48,7 @@ def collect(url, begin, end, marks):
                     "label": label.format_map(labels) if "{" not in label or "node" in labels else labels.get("instance", label),
                     "points": [(at - begin, value) for at, value in points],
                 })
-        plots.append({"name": name, "title": title, "unit": unit, "series": series, "seconds": end - begin,
+        plots.append({"name": name, "title": title, "unit": unit, "log": name == "delay", "series": series, "seconds": end - begin,
                       "marks": [{"at": at - begin, "text": text} for at, text in marks]})
     return plots
 

@@ -5,22 +5,22 @@ import exec from "k6/execution";
 import { checkApis } from "./api.js";
 import { startCounters } from "./metrics.js";
 
-// How long the last event may be on its way before it counts as missing.
-const LATE_MS = 10000;
+// How much longer a scenario may take than its most patient user.
+const SPARE_MS = 10000;
 const SETTLE_MS = 1500;
 
 /** When publishers begin, in milliseconds after the users do. */
 export const rampMs = (config) => Math.ceil(((config.rampUsers || config.vus) / config.connectRate) * 1000) + SETTLE_MS;
 
 /** When a user who still waits for something gives up, after its start. */
-export const patienceMs = (config) => rampMs(config) + config.duration + LATE_MS;
+export const patienceMs = (config) => rampMs(config) + config.duration + config.late;
 
 /** The pause before user number `index` connects. */
 export const turnMs = (config, index) => (index / config.connectRate) * 1000;
 
 /** The options of a script whose functions are `user` and `publisher`. */
 export function options(config, publishers, thresholds, more) {
-  const maxDuration = `${Math.ceil((patienceMs(config) + LATE_MS) / 1000)}s`;
+  const maxDuration = `${Math.ceil((patienceMs(config) + SPARE_MS) / 1000)}s`;
   const scenario = (name, vus, startMs) => ({
     executor: "per-vu-iterations", exec: name, vus, iterations: 1, maxDuration, startTime: `${startMs}ms`, gracefulStop: "1s",
   });

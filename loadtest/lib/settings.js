@@ -52,6 +52,8 @@ export function settings(defaults) {
     p99: number("P99_MS", value("P99_MS", defaults.P99_MS || 1000), 1),
     // Users that connect in a second while the run begins.
     connectRate: number("CONNECT_RATE", value("CONNECT_RATE", 200), 0.1),
+    // How long the last event may be on its way before it is missing.
+    late: number("LATE_MS", value("LATE_MS", 10000), 1),
     realm: value("REALM", "default"),
     summary: value("SUMMARY", ""),
   };
