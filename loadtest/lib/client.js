@@ -9,6 +9,7 @@ import { connectMs, connects, lostSockets, replies, resumes, seqErrors } from ".
 const ANSWER_MS = 5000;
 const PING_MS = 5000;
 const RETRY_MS = 1000;
+const OPEN = 1;
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -72,7 +73,7 @@ export class Client {
    */
   request(action, data) {
     return new Promise((resolve) => {
-      if (this.socket === null) {
+      if (this.socket === null || this.socket.readyState !== OPEN) {
         resolve(undefined);
         return;
       }
@@ -109,7 +110,7 @@ export class Client {
     for (const seq of [...this.waiting.keys()]) {
       this.answer(seq, undefined);
     }
-    if (socket !== null) {
+    if (socket !== null && socket.readyState === OPEN) {
       socket.close();
     }
   }
@@ -147,7 +148,9 @@ export class Client {
             connectMs.add(Date.now() - began);
           } else {
             this.socket = this.socket === socket ? null : this.socket;
-            socket.close();
+            if (socket.readyState === OPEN) {
+              socket.close();
+            }
           }
           resolve(ok);
         }
@@ -155,6 +158,8 @@ export class Client {
       const timer = setTimeout(() => decide(false), ANSWER_MS);
       socket.addEventListener("open", () => {
         if (decided) {
+          // Too late: the attempt was given up while the handshake went on.
+          socket.close();
           return;
         }
         this.socket = socket;

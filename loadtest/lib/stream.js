@@ -5,21 +5,26 @@ import { sleep } from "./client.js";
 import { delayMs, deliveries, duplicates, missing } from "./metrics.js";
 
 const EVENT = "load_test";
+// Multiples of the golden ratio fill an interval evenly, however many there are.
+const SPREAD = 0.618034;
 
 /**
  * Publishes to `to` about `perSecond` times a second for `durationMs`, each event after
  * the answer to the one before, and then the last.
  */
 export async function stream(config, at, name, to, perSecond, durationMs) {
-  const began = Date.now();
   const pause = 1000 / perSecond;
+  const end = Date.now() + durationMs;
+  // Publishers of one second would else publish in the same millisecond of it.
+  await sleep(Math.min(pause, durationMs / 4) * ((at * SPREAD) % 1));
+  const began = Date.now();
   let number = 0;
   for (let last = false; !last; ) {
-    last = Date.now() - began >= durationMs;
+    last = Date.now() >= end;
     number += 1;
     const data = { stream: name, n: number, began, last, at: Date.now() };
     await publish(config, at + number, { event: EVENT, data, to, id: `${name}-${began}-${number}` });
-    await sleep(Math.max(0, Math.min(began + number * pause, began + durationMs) - Date.now()));
+    await sleep(Math.max(0, Math.min(began + number * pause, end) - Date.now()));
   }
 }
 
