@@ -5,7 +5,7 @@
 //   k6 run -e SECRET=… -e API_KEY=… -e VUS=10000 -e STEPS=20 -e DURATION=20m loadtest/capacity.js
 import { Counter } from "k6/metrics";
 
-import { sleep } from "./lib/client.js";
+import { sleep } from "./lib/connection.js";
 import { thresholds } from "./lib/metrics.js";
 import { index, options as plan, rampMs, setup as prepare, turnMs } from "./lib/plan.js";
 import { settings } from "./lib/settings.js";

@@ -3,7 +3,7 @@
 //   k6 run -e SECRET=… -e API_KEY=… -e VUS=500 loadtest/presence.js
 import { Counter, Rate, Trend } from "k6/metrics";
 
-import { sleep } from "./lib/client.js";
+import { sleep } from "./lib/connection.js";
 import { thresholds } from "./lib/metrics.js";
 import { index, options as plan, rampMs, setup as prepare } from "./lib/plan.js";
 import { settings } from "./lib/settings.js";

@@ -2,7 +2,7 @@
 // half time, and each goes on with another node, without a gap.
 //
 //   k6 run -e SECRET=… -e API_KEY=… -e URL=ws://a,ws://b,ws://c loadtest/reconnect.js
-import { sleep } from "./lib/client.js";
+import { sleep } from "./lib/connection.js";
 import { thresholds } from "./lib/metrics.js";
 import { index, options as plan, rampMs, setup as prepare, turnMs } from "./lib/plan.js";
 import { settings } from "./lib/settings.js";

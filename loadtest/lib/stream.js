@@ -1,7 +1,7 @@
 // Numbered, stamped events: a publisher sends 1, 2, 3 … and marks the last, so that a
 // receiver knows by itself what it did not get.
 import { publish } from "./api.js";
-import { sleep } from "./client.js";
+import { sleep } from "./connection.js";
 import { delayMs, deliveries, duplicates, missing } from "./metrics.js";
 
 const EVENT = "load_test";

@@ -1,5 +1,6 @@
 // A user's run from its turn to connect until the last event has come.
-import { Client, sleep } from "./client.js";
+import { Client } from "./client.js";
+import { sleep } from "./connection.js";
 import { usersComplete, usersConnected } from "./metrics.js";
 import { patienceMs, turnMs } from "./plan.js";
 import { Inbox } from "./stream.js";
@@ -13,7 +14,7 @@ export async function serve(config, number, { id, channels, streams, tags, wait,
   const deadline = Date.now() + patienceMs(config);
   await sleep(wait === undefined ? turnMs(config, number) : wait);
   const inbox = new Inbox(streams, tags);
-  const client = new Client(config, { id, channels, deadline }, number, (event, self) => {
+  const client = new Client(config, { id, claims: { channels }, deadline }, number, (event, self) => {
     inbox.take(event, self.helloAt);
     if (onEvent) {
       onEvent(event, self);
