@@ -11,9 +11,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator  # noqa: E402
 
 SIZE = (9, 3.4)
 DPI = 110
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
 def draw(plot, folder):
@@ -33,6 +35,9 @@ def draw(plot, folder):
     axes.set_ylabel(plot["unit"])
     if plot["log"]:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(PLAIN)
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_formatter(PLAIN)
     else:
         axes.set_ylim(0, top * 1.15 or 1)
     axes.set_xlim(0, plot["seconds"])

@@ -87,11 +87,13 @@ async function main() {
     process.exit(EXIT.setup);
   }
   const { scenarios, thresholds = {} } = script.options;
+  const began = Date.now();
   const all = Promise.all(Object.entries(scenarios).map(([name, plan]) => scenario(name, plan, script, data)));
   const tripped = await Promise.race([all.then(() => null), watch(thresholds)]);
   const failed = judge(thresholds, false);
   const metrics = registry.report(thresholds, script.options.summaryTrendStats);
-  for (const [where, text] of Object.entries(script.handleSummary({ metrics, options: script.options }))) {
+  const state = { testRunDurationMs: Date.now() - began };
+  for (const [where, text] of Object.entries(script.handleSummary({ metrics, state, options: script.options }))) {
     if (where === "stdout") process.stdout.write(text);
     else writeFileSync(where, text);
   }

@@ -26,17 +26,26 @@ export async function checkApis(config) {
 }
 
 /** The answer to one call, as JSON, or null when it was not 200. */
-export async function call(config, at, path, body) {
+async function call(config, at, path, body) {
   const api = config.apis[at % config.apis.length];
   const answer = await http.asyncRequest("POST", `${api}/api/v1/${path}`, JSON.stringify(body), params(config, path));
   return answer.status === 200 ? answer.json() : null;
 }
 
-/** Publishes one event; each refusal counts, and another node is asked. */
-export async function publish(config, at, event) {
+/** Prepares what a script needs; there is no run without it. */
+export async function must(config, method, path, body) {
+  const url = `${config.apis[0]}/api/v1/${path}`;
+  const answer = await http.asyncRequest(method, url, JSON.stringify({ realm: config.realm, ...body }), params(config, "prepare"));
+  if (answer.status !== 200) {
+    throw new Error(`${method} ${url} answered ${answer.status}: ${answer.body}`);
+  }
+}
+
+/** Publishes one event by `path`; each refusal counts, and another node is asked. */
+export async function publish(config, at, event, path = "publish") {
   const body = { realm: config.realm, ...event };
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
-    const answer = await call(config, at + attempt, "publish", body);
+    const answer = await call(config, at + attempt, path, body);
     publishOk.add(answer !== null);
     if (answer !== null) {
       published.add(1);

@@ -8,11 +8,19 @@ const EVENT = "load_test";
 // Multiples of the golden ratio fill an interval evenly, however many there are.
 const SPREAD = 0.618034;
 
-/**
- * Publishes to `to` about `perSecond` times a second for `durationMs`, each event after
- * the answer to the one before, and then the last.
- */
+/** Publishes the events of a stream to `to`: see `paced`. */
 export async function stream(config, at, name, to, perSecond, durationMs) {
+  await paced(at, name, perSecond, durationMs, (data) => {
+    const id = `${name}-${data.began}-${data.n}`;
+    return publish(config, at + data.n, { event: EVENT, data, to, id });
+  });
+}
+
+/**
+ * Calls `send` about `perSecond` times a second for `durationMs`, each time after the
+ * one before has ended, and then with the last. `at` is the publisher's number.
+ */
+export async function paced(at, name, perSecond, durationMs, send) {
   const pause = 1000 / perSecond;
   const end = Date.now() + durationMs;
   // Publishers of one second would else publish in the same millisecond of it.
@@ -22,8 +30,7 @@ export async function stream(config, at, name, to, perSecond, durationMs) {
   for (let last = false; !last; ) {
     last = Date.now() >= end;
     number += 1;
-    const data = { stream: name, n: number, began, last, at: Date.now() };
-    await publish(config, at + number, { event: EVENT, data, to, id: `${name}-${began}-${number}` });
+    await send({ stream: name, n: number, began, last, at: Date.now() });
     await sleep(Math.max(0, Math.min(began + number * pause, end) - Date.now()));
   }
 }
@@ -38,12 +45,18 @@ export class Inbox {
   }
 
   /** Takes an event that came to a user who was greeted at `helloAt`. */
-  take(event, helloAt) {
-    const state = event.event === EVENT ? this.expected.get(event.data.stream) : undefined;
+  take({ event, data }, helloAt) {
+    if (event === EVENT) {
+      this.count(data, helloAt);
+    }
+  }
+
+  /** Counts what `paced` gave to its publisher. */
+  count({ stream: name, n, began, last, at }, helloAt) {
+    const state = this.expected.get(name);
     if (state === undefined) {
       return;
     }
-    const { n, began, last, at } = event.data;
     const tags = this.tags();
     deliveries.add(1, tags);
     delayMs.add(Date.now() - at, tags);

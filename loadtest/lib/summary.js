@@ -33,7 +33,8 @@ export function summary(config, data, says) {
   text.push(failed.length === 0 ? "thresholds: passed" : `thresholds: ${failed.length} failed`);
   const out = { stdout: `${text.join("\n")}\n` };
   if (config.summary !== "") {
-    out[config.summary] = JSON.stringify({ metrics: data.metrics, failed, says: says || "" }, null, 1);
+    const seconds = data.state.testRunDurationMs / 1000;
+    out[config.summary] = JSON.stringify({ seconds, metrics: data.metrics, failed, says: says || "" }, null, 1);
   }
   return out;
 }
