@@ -1,7 +1,7 @@
 // One user of the mattermost dialect.
 import { clearTimeout, setTimeout } from "k6/timers";
 
-import { Connection, sleep } from "./connection.js";
+import { Connection } from "./connection.js";
 import { token } from "./jwt.js";
 import { replies } from "./metrics.js";
 
@@ -104,7 +104,7 @@ export class Client extends Connection {
           this.lost();
         }
       }
-      await sleep(PING_MS);
+      await this.rest(PING_MS);
     }
   }
 }

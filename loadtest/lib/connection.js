@@ -35,6 +35,8 @@ export class Connection {
     this.connectionId = "";
     this.next = 0;
     this.resume = null;
+    this.resting = undefined;
+    this.wake = () => {};
   }
 
   /** Connects and stays connected until `stop`; true when the first hello is there. */
@@ -61,6 +63,16 @@ export class Connection {
     this.stopping = true;
     this.settle();
     this.leave();
+    clearTimeout(this.resting);
+    this.wake();
+  }
+
+  /** A pause that ends with the connection: a timer that is left would keep k6 waiting. */
+  rest(ms) {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+      this.resting = setTimeout(resolve, ms);
+    });
   }
 
   isOpen() {
