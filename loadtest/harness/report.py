@@ -15,24 +15,26 @@ PYTHON = ROOT / "target/venv/bin/python"
 WINDOW = "5s"
 
 DELAY = f"histogram_quantile({{}}, sum by (le) (rate(hubbub_delivery_seconds_bucket[{WINDOW}])))"
-# name, title, unit, then pairs of a query and the label of its series.
+# name, title, unit, then pairs of a query and the label of its series; None: the node.
 PLOTS = [
     ("delay", "From accepted publish to written socket", "milliseconds",
      [(f"1000 * {DELAY.format(0.5)}", "p50"), (f"1000 * {DELAY.format(0.99)}", "p99")]),
-    ("rates", "Deliveries", "a second", [(f"sum by (node) (rate(hubbub_deliveries_total[{WINDOW}]))", "{node}")]),
+    ("rates", "Deliveries", "a second",
+     [(f"sum by (node, instance) (rate(hubbub_deliveries_total[{WINDOW}]))", None)]),
     ("published", "Events published", "a second",
-     [(f"sum by (node) (rate(hubbub_events_published_total[{WINDOW}]))", "{node}")]),
-    ("connections", "Connections", "open", [("sum by (node) (hubbub_connections)", "{node}")]),
-    ("memory", "Resident memory", "MiB", [("process_resident_memory_bytes / 1048576", "{node}")]),
-    ("cpu", "CPU", "cores", [(f"rate(process_cpu_seconds_total[{WINDOW}])", "{node}")]),
+     [(f"sum by (node, instance) (rate(hubbub_events_published_total[{WINDOW}]))", None)]),
+    ("connections", "Connections", "open", [("sum by (node, instance) (hubbub_connections)", None)]),
+    ("memory", "Resident memory", "MiB", [("process_resident_memory_bytes / 1048576", None)]),
+    ("cpu", "CPU", "cores", [(f"rate(process_cpu_seconds_total[{WINDOW}])", None)]),
 ]
+# title, metric, the labels to tell apart.
 COUNTS = [
-    ("resumes", "sum by (result) (hubbub_resumes_total)", "{result}"),
-    ("resets", "sum by (cause) (hubbub_resets_total) > 0", "{cause}"),
-    ("sockets closed", "sum by (code) (hubbub_sockets_closed_total) > 0", "{code}"),
-    ("slow readers", "sum(hubbub_slow_consumers_total)", "all"),
-    ("bodies withheld", "sum by (reason) (hubbub_bodies_withheld_total) > 0", "{reason}"),
-    ("rejections", "sum by (stage, reason) (hubbub_rejections_total) > 0", "{stage} {reason}"),
+    ("resumes", "hubbub_resumes_total", ["result"]),
+    ("resets", "hubbub_resets_total", ["cause"]),
+    ("sockets closed", "hubbub_sockets_closed_total", ["code"]),
+    ("slow readers", "hubbub_slow_consumers_total", ["dialect"]),
+    ("bodies withheld", "hubbub_bodies_withheld_total", ["reason"]),
+    ("rejections", "hubbub_rejections_total", ["stage", "reason"]),
 ]
 STATISTICS = ["count", "rate", "med", "p(95)", "p(99)", "max"]
 
@@ -44,21 +46,20 @@ def collect(url, begin, end, marks):
         series = []
         for query, label in queries:
             for labels, points in prometheus.over_time(url, query, begin, end):
-                series.append({
-                    "label": label.format_map(labels) if "{" not in label or "node" in labels else labels.get("instance", label),
-                    "points": [(at - begin, value) for at, value in points],
-                })
+                told = label or labels.get("node") or labels.get("instance", "all")
+                series.append({"label": told, "points": [(at - begin, value) for at, value in points]})
         plots.append({"name": name, "title": title, "unit": unit, "log": name == "delay", "series": series, "seconds": end - begin,
                       "marks": [{"at": at - begin, "text": text} for at, text in marks]})
     return plots
 
 
-def counts(url, end):
-    """Rows of what the nodes counted, last seen before `end`: one that is gone keeps its figures."""
+def counts(url, begin, end):
+    """Rows of what the nodes counted in the run; one that is gone keeps its figures."""
     rows = []
-    for title, query, label in COUNTS:
-        seen = query.replace("_total", "_total[1h]").replace("hubbub_", "last_over_time(hubbub_", 1).replace("[1h]", "[1h])")
-        found = [f"{label.format_map(labels)}: {value:.0f}" for labels, value in prometheus.at(url, seen, end)]
+    window = f"{end - begin:.0f}s"
+    for title, metric, labels in COUNTS:
+        query = f"sum by ({', '.join(labels)}) (last_over_time({metric}[{window}])) > 0"
+        found = [f"{' '.join(seen[label] for label in labels)}: {value:.0f}" for seen, value in prometheus.at(url, query, end)]
         rows.append((title, ", ".join(sorted(found)) or "none"))
     return rows
 
@@ -111,7 +112,7 @@ def write(folder, run, summary, url):
     if url is not None:
         plots = collect(url, run["begin"], run["end"], run["marks"])
         lines += ["", "## What the nodes counted", "", "| | |", "|---|---|"]
-        lines += [f"| {title} | {text} |" for title, text in counts(url, time.time())]
+        lines += [f"| {title} | {text} |" for title, text in counts(url, run["begin"], time.time())]
         pictures, problem = draw(plots, folder)
         lines += ["", "## Over time", ""]
         lines += [f"![{title}]({file})" for title, file in pictures] if pictures else [f"No plots: {problem}."]

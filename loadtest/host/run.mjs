@@ -16,7 +16,7 @@ import { pathToFileURL } from "node:url";
 import { asScenario } from "./state.mjs";
 import { judge, registry } from "./metrics.mjs";
 
-const EXIT = { passed: 0, thresholds: 99, usage: 104, setup: 107, aborted: 108 };
+const EXIT = { passed: 0, thresholds: 99, usage: 104, setup: 107 };
 const CHECK_EVERY_MS = 1000;
 
 function usage(problem) {
