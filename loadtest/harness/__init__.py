@@ -1,0 +1,1 @@
+"""What loadtest/run and loadtest/verify share: nodes, Redis, Prometheus, engines, reports."""

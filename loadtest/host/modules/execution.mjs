@@ -1,0 +1,13 @@
+// k6/execution
+import { current } from "../state.mjs";
+
+export default {
+  scenario: {
+    get iterationInTest() {
+      return current().index;
+    },
+    get name() {
+      return current().name;
+    },
+  },
+};
