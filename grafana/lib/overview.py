@@ -15,9 +15,9 @@ NOW = Row("Now", [
         [Query("sum(hubbub_connections)", "sockets")],
     ),
     Stat(
-        "Users online", "Users who show online, away, dnd or ooo. Nodes that share Redis see the same users, so the "
-        "highest node counts.",
-        [Query('sum(max by (status) (hubbub_users{status!="offline"}))', "users")],
+        "Users online", "Users who show online, away, dnd or ooo. Each node counts those that it has devices of, so "
+        "somebody on two nodes counts twice.",
+        [Query('sum(hubbub_users{status!="offline"})', "users")],
     ),
     Stat(
         "Delivery p99, durable", "From the accepted publish to the written socket. Above 0.5 s the service "
@@ -114,7 +114,7 @@ CONNECTIONS = Row("Connections", [
     Panel(
         "Users by status", "What users show. If all fall to offline at once, nodes lost their connections; if none "
         "ever do, presence is not written: see 'Presence writes' on the cluster dashboard.",
-        [Query("max by (status) (hubbub_users)", "{{status}}")],
+        [Query("sum by (status) (hubbub_users)", "{{status}}")],
         stack=True,
     ),
     Panel(
@@ -143,7 +143,8 @@ ERRORS = Row("Errors", [
         "HTTP answers", "By class of status, for requests and upgrades (101). 5xx are ours: 503 with "
         "`Retry-After` while Redis is away or a node drains.",
         [Query(
-            'sum by (class) (label_replace(rate(hubbub_http_requests_total[rate]), "class", "${1}xx", "status", "(.).*"))',
+            'sum by (class) (label_replace(label_replace(rate(hubbub_http_requests_total[rate]),'
+            ' "class", "other", "status", "other"), "class", "${1}xx", "status", "([0-9]).*"))',
             "{{class}}",
         )],
         unit="reqps",
