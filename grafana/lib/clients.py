@@ -1,6 +1,6 @@
 """Who connects, how they leave, and who is refused."""
 
-from .describe import Dashboard, Panel, Query, Row, count, quantiles, rate
+from .describe import Dashboard, Panel, Query, Row, busy, count, rate
 
 SOCKETS = Row("Sockets", [
     Panel(
@@ -24,8 +24,7 @@ SOCKETS = Row("Sockets", [
         "Closed by code", "Close codes that happened: 1000, 1001 and 1005 are clients that leave; 1006 networks that "
         "break (a proxy with a short idle timeout?); 1012 drains and restarts of the log; 1013 nodes without Redis; "
         "4401 and 4419 tokens; 4409 resumed elsewhere; 4429 over a limit; 4431 slow readers.",
-        [Query('sum by (code) (rate(hubbub_sockets_closed_total[rate])) > 0 or sum by (code)'
-               ' (rate(hubbub_sockets_closed_total{code=~"1000|1006"}[rate]))', "{{code}}")],
+        [busy("hubbub_sockets_closed_total", "code", "rate")],
         unit="cps", width=12,
     ),
     Panel(
@@ -83,49 +82,50 @@ REFUSED = Row("Refusals", [
         unit="cps", alert="HubbubRejectionsSurge",
     ),
     Panel(
-        "Most frequent reasons", "The ten that were counted most within ten minutes. docs/metrics.md lists all; the "
+        "Reasons, ten minutes", "What was counted within ten minutes. docs/metrics.md lists what there is; the "
         "guide has what to do for each stage.",
-        [Query("topk(10, sum by (stage, reason) (increase(hubbub_rejections_total[10m])))", "{{stage}} {{reason}}")],
+        [busy("hubbub_rejections_total", "stage, reason")],
         alert="HubbubRejectionsSurge",
     ),
     Panel(
         "Limits, ten minutes", "Who is over which limit. `connections_per_ip` with a proxy in front: name it in "
         "`public.trusted_proxies`. `handshakes` after a cut is admission at work.",
-        [count('hubbub_rejections_total{stage="limit"}', "reason")],
+        [busy('hubbub_rejections_total{stage="limit"}', "reason")],
     ),
     Panel(
         "Tokens and keys, ten minutes", "`token_expired` comes from clients that do not renew; `token_signature` and "
         "`token_unknown_key` from a key that was rotated on one side only; `missing` from crawlers.",
-        [count('hubbub_rejections_total{stage="auth"}', "reason")],
+        [busy('hubbub_rejections_total{stage="auth"}', "reason")],
     ),
     Panel(
         "Protocol, ten minutes", "What was wrong with frames and messages. `pong_timeout` is a peer that went away "
         "without a word; the others are bugs of clients, or attacks.",
-        [count('hubbub_rejections_total{stage=~"frame|message"}', "stage, reason")],
+        [busy('hubbub_rejections_total{stage=~"frame|message"}', "stage, reason")],
     ),
     Panel(
         "HTTP and handshakes, ten minutes", "`origin`: a page that `public.allowed_origins` does not name. `draining` "
         "and `log_away`: come back later, which clients do.",
-        [count('hubbub_rejections_total{stage=~"http|handshake|api"}', "stage, reason")],
+        [busy('hubbub_rejections_total{stage=~"http|handshake|api"}', "stage, reason")],
     ),
 ])
 
 HTTP = Row("HTTP", [
     Panel(
-        "Requests by route", "The ten busiest routes of both listeners; `/metrics` is Prometheus itself.",
-        [Query("topk(10, sum by (route) (rate(hubbub_http_requests_total[rate])))", "{{route}}")],
+        "Requests by route", "Routes of both listeners that were asked; `/metrics` is Prometheus itself.",
+        [busy("hubbub_http_requests_total", "route", "rate")],
         unit="reqps",
     ),
     Panel(
         "Answers by status", "Statuses that happened. 429: over a limit. 503: no Redis, or draining. 401: tokens and keys.",
-        [Query("sum by (status) (rate(hubbub_http_requests_total[rate])) > 0", "{{status}}")],
+        [busy("hubbub_http_requests_total", "status", "rate")],
         unit="reqps",
     ),
     Panel(
         "Request time p99", "Over all routes but `/metrics`: from the complete head to the answer, and up to the 101 of "
         "upgrades. Upgrades wait for Redis (`open`, `claim`), publishes for the log.",
         [Query(
-            'histogram_quantile(0.99, sum by (le) (rate(hubbub_http_request_seconds_bucket{status="101"}[rate])))',
+            # Over ten minutes: most sockets are opened seldom.
+            'histogram_quantile(0.99, sum by (le) (rate(hubbub_http_request_seconds_bucket{status="101"}[10m])))',
             "upgrades",
         ), Query(
             "histogram_quantile(0.99, sum by (le)"

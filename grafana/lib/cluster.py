@@ -1,6 +1,6 @@
 """Nodes among each other, and Redis between them."""
 
-from .describe import Dashboard, Panel, Query, Row, Stat, count, rate
+from .describe import Dashboard, Panel, Query, Row, Stat, busy, count, rate
 
 NOW = Row("Nodes", [
     Stat(
@@ -101,9 +101,14 @@ LEASES = Row("Leases and generations", [
 
 REDIS = Row("Redis", [
     Panel(
-        "Connections up", "1 when every connection of a role is open. A role that is not used stays at 0: all of them "
-        "without Redis, `other` mostly. Falls to 0: Redis is down or can't be reached; publishes answer 503.",
-        [Query("min by (role) (hubbub_redis_up)", "{{role}}")],
+        "Connections up", "1 when every connection of a role is open, on each node that uses Redis. A role that is not "
+        "used stays at 0, such as `other`. Falls to 0: Redis is down or can't be reached; publishes answer 503.",
+        [Query(
+            "min by (role) (hubbub_redis_up"
+            " and on (job, instance) (sum by (job, instance) (hubbub_lease_renewals_total) > 0))"
+            " or max by (role) (hubbub_redis_up)",
+            "{{role}}",
+        )],
         highest=1, alert="HubbubRedisDown",
     ),
     Panel(
@@ -124,16 +129,16 @@ REDIS = Row("Redis", [
     Panel(
         "Redis: calls", "What nodes ask, per second. `publish` follows the events, `beat` the number of nodes and realms, "
         "`open` new connections, `claim` resumes.",
-        [rate("hubbub_redis_command_seconds_count", "command")],
-        unit="cps", stack=True,
+        [busy("hubbub_redis_command_seconds_count", "command", "rate")],
+        unit="cps",
     ),
     Panel(
         "Redis: time by command", "Mean time of a call. Up on all commands: Redis is slow (a big key, fsync, a noisy "
-        "neighbour) or far away; `redis-cli --latency` from the node's host tells which. 0: not called.",
+        "neighbour) or far away; `redis-cli --latency` from the node's host tells which.",
         [Query(
             "sum by (command) (rate(hubbub_redis_command_seconds_sum[rate]))"
             " / (sum by (command) (rate(hubbub_redis_command_seconds_count[rate])) > 0)"
-            " or sum by (command) (rate(hubbub_redis_command_seconds_count[rate]))",
+            ' or label_replace(0 * sum(hubbub_ready), "command", "none called", "", "")',
             "{{command}}",
         )],
         unit="s", warn=0.05,

@@ -113,6 +113,14 @@ def count(metric, by, legend=None):
     return Query(f"sum by ({by}) (increase({metric}[10m]))", legend or braced(by))
 
 
+def busy(metric, by, within="10m", legend=None):
+    """Only what happened of a metric with many labels, and all of it as one line, which may be flat."""
+    first = by.split(",")[0].strip()
+    amount = f"increase({metric}[10m])" if within == "10m" else f"rate({metric}[rate])"
+    total = f'label_replace(sum({amount}), "{first}", "all", "", "")'
+    return Query(f"sum by ({by}) ({amount}) > 0 or {total}", legend or braced(by))
+
+
 def quantiles(metric, by, legend, ranks=(0.5, 0.99)):
     """Quantiles of a histogram, by labels."""
     buckets = f"sum by ({by + ', ' if by else ''}le) (rate({metric}_bucket[rate]))"
