@@ -125,20 +125,38 @@ async def chatter(node):
 
 
 async def slow_reader(node, secret, seconds):
-    """Opens a socket with little room, and does not read while large events are published."""
+    """Opens a socket with little room, and does not read until it is closed for that."""
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     narrow.connect(("127.0.0.1", node.public))
-    header = bearer(token(secret, "sloth", channels=["attic"]))
-    async with connect(node.socket(), sock=narrow, additional_headers=header, max_queue=1) as sloth:
-        await sloth.recv()
-        sloth.transport.pause_reading()
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
-            # An outbox has room for four of these, and withholds ephemeral ones from the half on.
-            event = {"event": "posted", "data": {"text": "x" * 30_000}, "to": {"channel": "attic"}}
-            await post(node, "/publish/batch", {"events": [event, {**event, "ephemeral": True}] * 8})
-            await asyncio.sleep(0.1)
+    # A reader that is not asked stops at twice its limit, and with it the kernel.
+    reader, writer = await asyncio.open_connection(sock=narrow, limit=1_024)
+    signed = token(secret, "sloth", channels=["attic"])
+    writer.write(
+        f"GET /api/v4/websocket HTTP/1.1\r\nHost: 127.0.0.1:{node.public}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        f"Authorization: Bearer {signed}\r\n\r\n".encode()
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 "), head
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends and not await counted(node, "hubbub_slow_consumers_total"):
+        # An outbox has room for four of these, and withholds ephemeral ones from the half on.
+        event = {"event": "posted", "data": {"text": "x" * 30_000}, "to": {"channel": "attic"}}
+        await post(node, "/publish/batch", {"events": [event, {**event, "ephemeral": True}] * 8})
+        await asyncio.sleep(0.05)
+    writer.transport.abort()
+
+
+async def counted(node, metric):
+    """The sum of a metric's series on the page of a node."""
+
+    def read():
+        with urllib.request.urlopen(node.api("/metrics"), timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(metric))
+
+    return await asyncio.to_thread(read)
 
 
 async def resume(node, header, connection, number):
