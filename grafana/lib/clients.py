@@ -1,6 +1,6 @@
 """Who connects, how they leave, and who is refused."""
 
-from .describe import Dashboard, Panel, Query, Row, busy, count, rate
+from .describe import Dashboard, Panel, Query, Row, busy, count, quantile, rate
 
 SOCKETS = Row("Sockets", [
     Panel(
@@ -123,15 +123,11 @@ HTTP = Row("HTTP", [
     Panel(
         "Request time p99", "Over all routes but `/metrics`: from the complete head to the answer, and up to the 101 of "
         "upgrades. Upgrades wait for Redis (`open`, `claim`), publishes for the log.",
-        [Query(
+        [
             # Over ten minutes: most sockets are opened seldom.
-            'histogram_quantile(0.99, sum by (le) (rate(hubbub_http_request_seconds_bucket{status="101"}[10m])))',
-            "upgrades",
-        ), Query(
-            "histogram_quantile(0.99, sum by (le)"
-            ' (rate(hubbub_http_request_seconds_bucket{status!="101",route!="/metrics"}[rate])))',
-            "requests",
-        )],
+            Query(quantile(0.99, "hubbub_http_request_seconds", where='{status="101"}[10m]'), "upgrades"),
+            Query(quantile(0.99, "hubbub_http_request_seconds", where='{status!="101",route!="/metrics"}'), "requests"),
+        ],
         unit="s", warn=0.5,
     ),
 ])

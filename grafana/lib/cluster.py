@@ -1,6 +1,6 @@
 """Nodes among each other, and Redis between them."""
 
-from .describe import Dashboard, Panel, Query, Row, Stat, busy, count, rate
+from .describe import Dashboard, Panel, Query, Row, Stat, busy, count, quantile, rate
 
 NOW = Row("Nodes", [
     Stat(
@@ -138,7 +138,8 @@ REDIS = Row("Redis", [
         [Query(
             "sum by (command) (rate(hubbub_redis_command_seconds_sum[rate]))"
             " / (sum by (command) (rate(hubbub_redis_command_seconds_count[rate])) > 0)"
-            ' or label_replace(0 * sum(hubbub_ready), "command", "none called", "", "")',
+            ' or (label_replace(0 * sum(hubbub_ready), "command", "none called", "", "")'
+            " unless on () sum(rate(hubbub_redis_command_seconds_count[rate])) > 0)",
             "{{command}}",
         )],
         unit="s", warn=0.05,
@@ -146,17 +147,15 @@ REDIS = Row("Redis", [
     Panel(
         "Publish time by node", "p99 of what the log took to answer a publish. One node above the others: its CPU or "
         "its network; all: Redis, or the disk of Redis with `appendfsync always`, or the replica with profile `ha`.",
-        [Query(
-            "histogram_quantile(0.99, sum by (instance, le) (rate(hubbub_publish_seconds_bucket[rate])))",
-        )],
+        [Query(quantile(0.99, "hubbub_publish_seconds", "instance"))],
         unit="s", warn=0.1,
     ),
 ])
 
 PRESENCE = Row("Presence", [
     Panel(
-        "Presence that waits", "Users whose presence is to be written to Redis. Rises with logins, falls within "
-        "seconds. Stays up: Redis is away or too slow, and statuses are stale.",
+        "Presence that waits", "Users whose presence is to be written to Redis, in batches: a part of those who are "
+        "active. Only rises, or is near all users: Redis is away or too slow, and statuses are stale.",
         [Query("hubbub_presence_waiting_users")],
     ),
     Panel(

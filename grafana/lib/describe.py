@@ -27,9 +27,6 @@ class Query:
             expr = f"{expr} and on (job, instance) {select('hubbub_build_info')}"
         return expr
 
-    def metrics(self):
-        return METRIC.findall(self.expr)
-
 
 def select(expr):
     """`expr` with the selector of the variables at each metric."""
@@ -121,11 +118,10 @@ def busy(metric, by, within="10m", legend=None):
     return Query(f"sum by ({by}) ({amount}) > 0 or {total}", legend or braced(by))
 
 
-def quantiles(metric, by, legend, ranks=(0.5, 0.99)):
-    """Quantiles of a histogram, by labels."""
-    buckets = f"sum by ({by + ', ' if by else ''}le) (rate({metric}_bucket[rate]))"
-    name = f"{legend} " if legend else ""
-    return [Query(f"histogram_quantile({rank}, {buckets})", f"{name}p{rank * 100:g}") for rank in ranks]
+def quantile(rank, histogram, by="", where=""):
+    """The expression of a quantile, by labels; `where` narrows down and may stand with a range of its own."""
+    span = "" if where.endswith("]") else "[rate]"
+    return f"histogram_quantile({rank}, sum by ({by + ', ' if by else ''}le) (rate({histogram}_bucket{where}{span})))"
 
 
 def braced(labels):

@@ -14,7 +14,7 @@ from .units import shown  # noqa: E402
 INK, PALE, PAPER, CARD = "#d8d9da", "#8e9196", "#111217", "#1b1d23"
 COLOURS = ["#73bf69", "#f2cc0c", "#5794f2", "#ff9830", "#f2495c", "#b877d9", "#8ab8ff", "#ffa6b0", "#96d98d", "#ffee52"]
 NAMED = {"green": "#73bf69", "orange": "#ff9830", "red": "#f2495c"}
-LEGEND_MAX = 9
+LEGEND_ROWS = 4
 COLUMN_INCHES, ROW_INCHES = 0.85, 0.42
 
 pyplot.rcParams.update({
@@ -56,14 +56,17 @@ def draw(page, found, path):
             _number(card, panel, series, unit)
         else:
             right = 0.75 if any(line["right"] for line in series) else 0.2
-            many = min(len(series), LEGEND_MAX + 1)
-            axes = figure.add_axes(box(place, 0.75, 0.5 + 0.17 * -(-many // 3), right, 0.4))
-            _lines(axes, panel, series, unit)
+            # So many names of lines stand side by side below the axis.
+            abreast = place["w"] * 3 // 8
+            rows = min(-(-len(series) // abreast), LEGEND_ROWS)
+            axes = figure.add_axes(box(place, 0.75, 0.5 + 0.17 * rows, right, 0.4))
+            _lines(axes, panel, series, abreast)
     figure.savefig(path)
     pyplot.close(figure)
 
 
-def _lines(axes, panel, series, unit):
+def _lines(axes, panel, series, abreast):
+    unit = panel["fieldConfig"]["defaults"]["unit"]
     custom = panel["fieldConfig"]["defaults"]["custom"]
     second = axes.twinx() if any(line["right"] for line in series) else None
     base, handles = {}, []
@@ -89,15 +92,15 @@ def _lines(axes, panel, series, unit):
         if step["value"] is not None and step["value"] <= top * 4:
             axes.axhline(step["value"], color=NAMED[step["color"]], linewidth=0.8, linestyle=(0, (6, 4)))
     if "max" in panel["fieldConfig"]["defaults"]:
-        axes.set_ylim(top=panel["fieldConfig"]["defaults"]["max"])
+        axes.set_ylim(top=panel["fieldConfig"]["defaults"]["max"] * 1.03)
     axes.grid(True, linewidth=0.6)
     axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S"))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
-    more = len(handles) - LEGEND_MAX
-    handles = handles[:LEGEND_MAX]
-    if more > 0:
-        handles += axes.plot([], [], color=CARD, label=f"… and {more} more")
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.08, -0.1), ncols=3, frameon=False,
+    room = abreast * LEGEND_ROWS
+    if len(handles) > room:
+        more = len(handles) - room + 1
+        handles = handles[:room - 1] + axes.plot([], [], color=CARD, label=f"… and {more} more")
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.08, -0.1), ncols=abreast, frameon=False,
                 fontsize=7, handlelength=1, columnspacing=1, labelspacing=0.25)
 
 

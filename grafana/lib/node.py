@@ -1,6 +1,6 @@
 """Every buffer of one node, and what its process needs."""
 
-from .describe import Dashboard, Panel, Query, Row, Table, count, quantiles, rate
+from .describe import Dashboard, Panel, Query, Row, Table, count, quantile, rate
 
 FILL = "hubbub_hub_broadcast_buffer_size / hubbub_hub_broadcast_buffer_capacity"
 
@@ -110,7 +110,10 @@ PROCESS = Row("Process", [
     Panel(
         "Memory", "Resident (lines) and virtual (dashed). Grows with connections and rings, then stays. A line that "
         "only rises is a leak: report it with the version.",
-        [Query("process_resident_memory_bytes"), Query("process_virtual_memory_bytes", "{{instance}} virtual", "bytes")],
+        [
+            Query("process_resident_memory_bytes"),
+            Query("process_virtual_memory_bytes", "{{instance}} virtual", "bytes"),
+        ],
         unit="bytes",
     ),
     Panel(
@@ -152,7 +155,7 @@ HTTP = Row("Listeners and store", [
         "takes for them (dashed). Waiting rises: the disk is full or too slow; publishes of members wait for it.",
         [
             Query("hubbub_store_waiting_entries", "{{instance}} waiting"),
-            Query(quantiles("hubbub_store_commit_seconds", "instance", "")[1].expr, "{{instance}} p99", "s"),
+            Query(quantile(0.99, "hubbub_store_commit_seconds", "instance"), "{{instance}} p99", "s"),
         ],
     ),
 ])

@@ -1,6 +1,6 @@
 """Are users well served?"""
 
-from .describe import Dashboard, Panel, Query, Row, Stat, count, quantiles, rate
+from .describe import Dashboard, Panel, Query, Row, Stat, count, quantile, rate
 
 NOW = Row("Now", [
     Stat(
@@ -22,9 +22,7 @@ NOW = Row("Now", [
     Stat(
         "Delivery p99, durable", "From the accepted publish to the written socket. Above 0.5 s the service "
         "level is at risk: look at the hub buffers and the tail lag of each node, then at Redis.",
-        [Query(
-            'histogram_quantile(0.99, sum by (le) (rate(hubbub_delivery_seconds_bucket{class="durable"}[rate])))', "p99"
-        )],
+        [Query(quantile(0.99, "hubbub_delivery_seconds", where='{class="durable"}'), "p99")],
         unit="s", warn=0.1, bad=0.5, alert="HubbubDeliverySloBurnFast",
     ),
     Stat(
@@ -50,9 +48,8 @@ DELIVERY = Row("Delivery", [
         "are behind: look at 'Buffer fill' on the node dashboard. Rises on all nodes at once: Redis, see the cluster "
         "dashboard.",
         [
-            Query(f"histogram_quantile({rank}, sum by (class, le) (rate(hubbub_delivery_seconds_bucket[rate])))",
-                  f"{{{{class}}}} p{rank * 100:g}")
-            for rank in (0.5, 0.99)
+            Query(quantile(0.5, "hubbub_delivery_seconds", "class"), "{{class}} p50"),
+            Query(quantile(0.99, "hubbub_delivery_seconds", "class"), "{{class}} p99"),
         ],
         unit="s", bad=0.5, alert="HubbubDeliverySloBurnFast",
     ),
@@ -78,9 +75,8 @@ DELIVERY = Row("Delivery", [
         "Publish time", "How long the log took to answer a publish. With Redis this is its script and the way there; "
         "above 100 ms look at 'Redis: calls and time' on the cluster dashboard.",
         [
-            Query(f"histogram_quantile({rank}, sum by (le) (rate(hubbub_publish_seconds_bucket[rate])))",
-                  f"p{rank * 100:g}")
-            for rank in (0.5, 0.99)
+            Query(quantile(0.5, "hubbub_publish_seconds"), "p50"),
+            Query(quantile(0.99, "hubbub_publish_seconds"), "p99"),
         ],
         unit="s", warn=0.1,
     ),
