@@ -5,6 +5,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 E2E=$ROOT/tests/e2e
 VENV=$ROOT/target/venv
 TOOLS=$ROOT/target/tools
+SCHEMA=$ROOT/target/grafana-schema
 # A step that cannot run here ends with this code; its last line says why.
 SKIPPED=77
 
@@ -79,6 +80,12 @@ install_packages() {
     (cd "$E2E" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error)
 }
 
-# The packages of Python (in $VENV) and of Node (below $E2E) that the tests use.
+make_schema() {
+    mkdir -p "$SCHEMA" && cp "$ROOT"/grafana/schema/package{,-lock}.json "$SCHEMA" &&
+        (cd "$SCHEMA" && npm ci --no-audit --no-fund --loglevel=error)
+}
+
+# The packages of Python (in $VENV) and of Node (below $E2E, in $SCHEMA) that the tests use.
 install_python() { install_once "$VENV" "$E2E/requirements.txt" make_venv; }
 install_node() { install_once "$E2E/node_modules" "$E2E/package-lock.json" install_packages; }
+install_schema() { install_once "$SCHEMA" "$ROOT/grafana/schema/package-lock.json" make_schema; }

@@ -27,6 +27,7 @@ pub(super) const RESET: Labels = one(
 );
 pub(super) const CHECKPOINT: Labels = one("result", &["written", "failed"]);
 pub(super) const LOSS: Labels = one("cause", &["generation", "retention"]);
+pub(super) const LEASE: Labels = one("result", &["renewed", "failed", "taken"]);
 pub(super) const CATCHUP: Labels = one("cause", &["gap", "probe", "reconnect"]);
 pub(super) const STATUS: Labels = one("status", &["online", "away", "dnd", "offline", "ooo"]);
 pub(super) const PRESENCE_WRITE: Labels = one("result", &["written", "fenced", "anew", "failed"]);

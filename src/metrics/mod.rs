@@ -129,6 +129,13 @@ metrics! {
     checkpoints_total: Family<IntCounter, 1>, labels::CHECKPOINT, &[];
     /// Realms whose connections all had to begin anew here, because the log can't go on.
     realm_losses_total: Family<IntCounter, 1>, labels::LOSS, &[];
+    /// Times that a realm's log went on here in another generation, proved whole.
+    generations_adopted_total: IntCounter, Labels::None, &[];
+    /// Attempts to renew the lease of this node's name; `taken` means that another node has it.
+    lease_renewals_total: Family<IntCounter, 1>, labels::LEASE, &[];
+    /// Times that a realm's lease had run out before it was renewed: its connections got nothing
+    /// until the log had said which of them this node still holds.
+    lease_lapses_total: IntCounter, Labels::None, &[];
     /// Records that the log holds and the hubs do not have yet.
     tail_lag_events: IntGauge, Labels::None, &[];
     /// Age of the oldest record that is on its way to the hubs, or was last.

@@ -234,7 +234,9 @@ impl Runner {
                 self.listening(realm.gate.lapsed_since(self.lapses), stop).await?;
             }
             // Read before the log is asked: a lapse meanwhile makes it ask again.
-            self.lapses = realm.gate.lapses();
+            let lapses = realm.gate.lapses();
+            node.metrics.lease_lapses_total.inc_by(lapses.saturating_sub(self.lapses));
+            self.lapses = lapses;
             match self.listening(node.dismiss_lost(&entry), stop).await? {
                 Ok(lost) => {
                     if realm.gate.is_open() && realm.gate.lapses() == self.lapses {

@@ -73,9 +73,9 @@ impl RedisDriver {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let every = self.context.limits.heartbeat.min(BEAT_MAX);
-        let (lease, client) = (Arc::clone(&self.lease), self.context.client.clone());
+        let (lease, context) = (Arc::clone(&self.lease), Arc::clone(&self.context));
         let mut leases = JoinSet::new();
-        leases.spawn(async move { lease.keep(&client, every).await });
+        leases.spawn(async move { lease.keep(&context, every).await });
         loop {
             // Every arm is cancel safe; stop, then what ended, then orders.
             tokio::select! {

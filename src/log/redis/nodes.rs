@@ -114,14 +114,26 @@ impl Lease {
     }
 
     /// Renews the lease again and again; returns when another node has the name.
-    pub(super) async fn keep(&self, client: &RedisClient, every: Duration) -> Taken {
+    pub(super) async fn keep(&self, context: &Context, every: Duration) -> Taken {
         let name = Arc::from("nodes");
+        let count = |result| {
+            context.metrics.lease_renewals_total.with_label_values(&[result]).inc();
+        };
         loop {
             self.health.asked(&name);
-            match call(client, &self.node, "beat", self.incarnation).await {
-                Ok(reply) if reply.word() == Some("TAKEN") => return Taken,
-                Ok(_) => self.health.answered(&name),
-                Err(error) => tracing::debug!(%error, "the lease was not renewed"),
+            match call(&context.client, &self.node, "beat", self.incarnation).await {
+                Ok(reply) if reply.word() == Some("TAKEN") => {
+                    count("taken");
+                    return Taken;
+                }
+                Ok(_) => {
+                    count("renewed");
+                    self.health.answered(&name);
+                }
+                Err(error) => {
+                    count("failed");
+                    tracing::debug!(%error, "the lease was not renewed");
+                }
             }
             sleep(every).await;
         }

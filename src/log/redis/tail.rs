@@ -279,6 +279,7 @@ impl Running {
             Effect::Recheck => self.tell(Inbound::Recheck).await?,
             Effect::Adopt(generation) => {
                 tracing::warn!(realm = %link.realm, ?generation, "the log goes on in a new life");
+                link.context.metrics.generations_adopted_total.inc();
                 self.faith.follow(&generation);
             }
             Effect::Lost(loss) => {

@@ -137,6 +137,7 @@ async fn what_waited_over_a_long_pause_is_not_for_those_who_were_claimed() {
         client.closes_with(4409).await;
         assert_eq!(client.read(), [0; 0]);
     }
+    assert_eq!(stage.node.metrics().lease_lapses_total.get(), 1);
 }
 
 /// Goal: a lapse while the tail waits for a full hub does not lock both up.

@@ -40,6 +40,25 @@ fn every_metric_is_counted_somewhere() {
     assert_none("a metric that nothing counts does not exist", &uncounted(names, &code));
 }
 
+/// The names that no text of `pages` contains as a whole word; a histogram's series end in
+/// `_bucket`, `_sum` or `_count`.
+fn unshown<'a>(names: impl Iterator<Item = &'a str>, pages: &str) -> Vec<String> {
+    let ends = ["{", "_bucket{", "_sum{", "_count{"];
+    let is_shown = |name: &&str| ends.iter().any(|end| pages.contains(&format!("{name}{end}")));
+    names.filter(|name| !is_shown(name)).map(|name| format!("no panel shows {name}")).collect()
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard() {
+    let sample = ["hubbub_users", "hubbub_ready", "hubbub_a_seconds"].into_iter();
+    let found = unshown(sample, "hubbub_ready{x} hubbub_users_total{x} hubbub_a_seconds_sum{x}");
+    assert_eq!(found, ["no panel shows hubbub_users"]);
+
+    let pages: String = files("grafana/dashboards").iter().map(|file| file.text.as_str()).collect();
+    let names = hubbub::metrics::TABLE.iter().map(|row| row.name);
+    assert_none("a metric that no dashboard shows is not seen", &unshown(names, &pages));
+}
+
 /// The pairs of literals that `text` counts refusals under, and that the table lacks.
 fn unknown_refusals(text: &str) -> Vec<String> {
     let calls = ["rejected(", "deny("].into_iter().flat_map(|call| text.split(call).skip(1));

@@ -1,0 +1,1 @@
+"""A cluster under Prometheus, and everything that can happen to it."""
