@@ -32,6 +32,8 @@ pub enum Rule {
     NotMember,
     /// The connection did not watch that user at that offset.
     NotWatched,
+    /// The connection was not in that room at that offset.
+    NotJoined,
     /// The event leaves this user out.
     OmittedUser,
     /// The event leaves this connection out.
@@ -49,6 +51,7 @@ impl Rule {
             Self::OtherScope => "this connection does not read topics of this kind",
             Self::NotMember => "the user was not a member of the topic at this offset",
             Self::NotWatched => "the connection did not watch this user at this offset",
+            Self::NotJoined => "the connection was not in the room at this offset",
             Self::OmittedUser => "the event leaves this user out",
             Self::OmittedConnection => "the event leaves this connection out",
         }
@@ -64,6 +67,7 @@ impl Rule {
             Self::OtherScope => "other_scope",
             Self::NotMember => "not_member",
             Self::NotWatched => "not_watched",
+            Self::NotJoined => "not_joined",
             Self::OmittedUser => "omitted_user",
             Self::OmittedConnection => "omitted_connection",
         }
@@ -112,11 +116,11 @@ impl Reader {
                 }
             }
             Body::Watch { connection, add, remove } if *connection == self.connection => {
-                for user in add {
-                    self.watches.open(Topic::Status(user.clone()), offset);
+                for topic in add {
+                    self.watches.open(topic.clone(), offset);
                 }
-                for user in remove {
-                    self.watches.close(&Topic::Status(user.clone()), offset);
+                for topic in remove {
+                    self.watches.close(topic, offset);
                 }
             }
             Body::Seeds { .. }
@@ -158,7 +162,11 @@ impl Reader {
         match (&self.scope, topic) {
             (_, Topic::Connection(id)) => unless(*id == self.connection, Rule::OtherConnection),
             (Scope::Room(room), Topic::Room(id)) => unless(room == id, Rule::OtherScope),
-            (Scope::Room(_), _) | (Scope::Member, Topic::Room(_)) => Some(Rule::OtherScope),
+            (Scope::Chat, Topic::Chat(_)) => {
+                unless(self.watches.covers(topic, offset), Rule::NotJoined)
+            }
+            (Scope::Room(_) | Scope::Chat, _)
+            | (Scope::Member, Topic::Room(_) | Topic::Chat(_)) => Some(Rule::OtherScope),
             (Scope::Member, Topic::Everyone) => None,
             (Scope::Member, Topic::User(user)) => unless(*user == self.user, Rule::OtherUser),
             (Scope::Member, Topic::Status(user)) => {

@@ -203,13 +203,7 @@ impl Shard {
         // The index is what was true at the hub's own place, which may be before the
         // snapshot's: what lies between them is yet to be applied.
         let seen = self.known_realm(attach.realm_key).map_or(0, |index| index.seen);
-        let watched: Vec<_> = reader
-            .watches
-            .open_topics_at(seen)
-            .filter_map(
-                |topic| if let Topic::Status(user) = topic { Some(user.clone()) } else { None },
-            )
-            .collect();
+        let watched: Vec<Topic> = reader.watches.open_topics_at(seen).cloned().collect();
         let key = self.connections.insert(Connection {
             id: reader.connection,
             realm: attach.realm_key,
@@ -234,8 +228,8 @@ impl Shard {
         if let Some(Some(index)) = self.realms.get_mut(attach.realm_key) {
             let who = (&reader.user, &reader.scope);
             index.add(key, reader.connection, who, open);
-            for user in &watched {
-                index.watch(key, user);
+            for topic in &watched {
+                index.watch(key, topic);
             }
         }
         if !watched.is_empty()

@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    model::{Body, ConnectionId, Identity, Record, Revocation, Revocations, Scope, UserId, View},
+    model::{
+        Body, ConnectionId, Identity, Record, Revocation, Revocations, Scope, Topic, UserId, View,
+    },
 };
 
 /// A connection that has a socket on this node.
@@ -28,7 +30,8 @@ pub(super) struct Connection {
     /// Offset up to which this connection has been served.
     pub(super) cursor: u64,
     pub(super) view: Option<Box<View>>,
-    pub(super) watches: Vec<UserId>,
+    /// What it subscribed to by itself.
+    pub(super) watches: Vec<Topic>,
     /// When the last unanswered ping was sent, in ticks; 0 when none is.
     pub(super) pinged_at: u32,
     /// When this socket began, in milliseconds since 1970.

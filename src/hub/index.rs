@@ -104,6 +104,8 @@ impl RealmIndex {
                 }
             }
             Scope::Room(room) => put(&mut self.topics, &Topic::Room(room.clone()), key),
+            // What it joined comes by itself.
+            Scope::Chat => {}
         }
     }
 
@@ -113,11 +115,11 @@ impl RealmIndex {
         key: Key,
         connection: ConnectionId,
         (user, scope): (&UserId, &Scope),
-        watches: &[UserId],
+        watches: &[Topic],
     ) {
         self.connections.remove(&connection);
         for watched in watches {
-            self.take(&Topic::Status(watched.clone()), key);
+            self.take(watched, key);
         }
         if let Scope::Room(room) = scope {
             self.take(&Topic::Room(room.clone()), key);
@@ -158,14 +160,14 @@ impl RealmIndex {
         }
     }
 
-    /// Lets a connection listen to the status of `user`.
-    pub(super) fn watch(&mut self, key: Key, user: &UserId) {
-        put(&mut self.topics, &Topic::Status(user.clone()), key);
+    /// Lets a connection listen to what it subscribed to.
+    pub(super) fn watch(&mut self, key: Key, topic: &Topic) {
+        put(&mut self.topics, topic, key);
     }
 
     /// Ends [`RealmIndex::watch`].
-    pub(super) fn unwatch(&mut self, key: Key, user: &UserId) {
-        self.take(&Topic::Status(user.clone()), key);
+    pub(super) fn unwatch(&mut self, key: Key, topic: &Topic) {
+        self.take(topic, key);
     }
 
     fn take(&mut self, topic: &Topic, key: Key) {

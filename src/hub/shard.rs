@@ -134,7 +134,11 @@ impl Shard {
                     out.send_others(watchers.iter().copied(), user);
                 }
             }
-            Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_) | Topic::Room(_) => {
+            Topic::Channel(_)
+            | Topic::Team(_)
+            | Topic::Workspace(_)
+            | Topic::Room(_)
+            | Topic::Chat(_) => {
                 if let Some(keys) = index.of_topic(&event.to) {
                     out.send_all(keys.iter().copied());
                 }
@@ -142,23 +146,23 @@ impl Shard {
         }
     }
 
-    fn watch(&mut self, realm: usize, id: ConnectionId, add: &[UserId], remove: &[UserId]) {
+    fn watch(&mut self, realm: usize, id: ConnectionId, add: &[Topic], remove: &[Topic]) {
         let Some(Some(index)) = self.realms.get_mut(realm) else { return };
         let Some(key) = index.key(id) else { return };
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        if connection.scope != Scope::Member {
+        if !matches!(connection.scope, Scope::Member | Scope::Chat) {
             return;
         }
         let watches = &mut connection.watches;
-        for user in add {
-            if !watches.contains(user) {
-                watches.push(user.clone());
-                index.watch(key, user);
+        for topic in add {
+            if !watches.contains(topic) {
+                watches.push(topic.clone());
+                index.watch(key, topic);
             }
         }
-        for user in remove {
-            watches.retain(|watched| watched != user);
-            index.unwatch(key, user);
+        for topic in remove {
+            watches.retain(|watched| watched != topic);
+            index.unwatch(key, topic);
         }
     }
 
@@ -185,6 +189,7 @@ impl Shard {
             | Topic::Team(_)
             | Topic::Workspace(_)
             | Topic::Room(_)
+            | Topic::Chat(_)
             | Topic::Status(_)
             | Topic::Everyone => Vec::new(),
         }

@@ -39,7 +39,7 @@ impl Digest {
                 }
             }
             Body::Watch { connection, add, remove } => {
-                hash.text("watch").text(connection.as_str()).users(add).users(remove);
+                hash.text("watch").text(connection.as_str()).topics(add).topics(remove);
             }
             Body::Revocation(revocation) => {
                 hash.text("revocation").text(&format!("{:?}", revocation.scope));
@@ -71,6 +71,14 @@ impl Hash {
 
     fn topic(&mut self, topic: &Topic) -> &mut Self {
         self.text(topic.kind()).text(topic.id())
+    }
+
+    fn topics(&mut self, topics: &[Topic]) -> &mut Self {
+        self.bytes(&topics.len().to_be_bytes());
+        for topic in topics {
+            self.topic(topic);
+        }
+        self
     }
 
     fn users(&mut self, users: &[UserId]) -> &mut Self {

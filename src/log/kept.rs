@@ -29,9 +29,8 @@ pub(super) fn without_body(body: &Body) -> Option<Body> {
 pub(super) fn weight(record: &Record) -> usize {
     let payload = match &record.body {
         Body::Event(event) => event.data.len() + event.name.len(),
-        Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
-            (add.len() + remove.len()) * size_of::<UserId>()
-        }
+        Body::Members { add, remove, .. } => (add.len() + remove.len()) * size_of::<UserId>(),
+        Body::Watch { add, remove, .. } => (add.len() + remove.len()) * size_of::<Topic>(),
         Body::Seeds { topics, .. } => topics.len() * size_of::<Topic>(),
         Body::Revocation(_) | Body::Disconnect { .. } | Body::Unknown => 0,
     };

@@ -13,6 +13,7 @@
 //! Not here: who gets an event (`hub`), carrying records to hubs (`node`).
 
 mod any;
+mod chat;
 #[cfg(test)]
 mod contract;
 pub mod course;
@@ -32,6 +33,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 pub use self::redis::{RedisDriver, RedisLimits, RedisLog};
 pub use any::AnyLog;
 use bytes::Bytes;
+pub use chat::{
+    ChatDone, ChatError, ChatLimits, ChatOp, ChatOutcome, ChatRefusal, ChatStore, Page, PageQuery,
+};
 pub use facts::{ClusterNode, NodeFacts, ThisNode};
 pub use memory::{MemoryLimits, MemoryLog};
 pub use tail::{Hold, Inbound, Loss, Question, Tail};

@@ -77,6 +77,7 @@ pub(super) fn address(topic: &Topic) -> String {
         Topic::Team(_) => 't',
         Topic::Workspace(_) => 'w',
         Topic::Room(_) => 'r',
+        Topic::Chat(_) => 'h',
         Topic::Status(_) => 's',
         Topic::Connection(_) => 'n',
         Topic::Everyone => 'e',
@@ -94,11 +95,27 @@ pub(super) fn topic(address: &str) -> Option<Topic> {
         "t" => Topic::Team(name()?),
         "w" => Topic::Workspace(name()?),
         "r" => Topic::Room(name()?),
+        "h" => Topic::Chat(name()?),
         "s" => Topic::Status(name()?),
         "n" => Topic::Connection(ConnectionId::parse(id).ok()?),
         "e" if id.is_empty() => Topic::Everyone,
         _ => return None,
     })
+}
+
+/// What a connection subscribed to, by name: the id of a user for the user's status, an
+/// address for anything else.
+fn subscriptions(topics: &[Topic]) -> Vec<String> {
+    let name = |topic: &Topic| match topic {
+        Topic::Status(user) => user.as_str().to_owned(),
+        other => address(other),
+    };
+    topics.iter().map(name).collect()
+}
+
+/// The topic of a name that a connection subscribed to.
+pub(super) fn subscription(name: &str) -> Option<Topic> {
+    if name.contains(':') { topic(name) } else { Some(Topic::Status(Id::parse(name).ok()?)) }
 }
 
 /// The entry of `body`, accepted at `at_us`; subscriptions live for `session_ttl_ms`.
@@ -121,7 +138,8 @@ pub(super) fn encode(body: &Body, at_us: u64, session_ttl_ms: u64) -> Entry {
             )
         }
         Body::Watch { connection, add, remove } => {
-            let rest = Rest::Watch { add: texts(add), rm: texts(remove), ttl: session_ttl_ms };
+            let (add, rm) = (subscriptions(add), subscriptions(remove));
+            let rest = Rest::Watch { add, rm, ttl: session_ttl_ms };
             ('w', address(&Topic::Connection(*connection)), rest)
         }
         Body::Revocation(Revocation { scope, at_ms }) => {
@@ -195,7 +213,9 @@ pub(super) fn decode(
         }
         (b"w", Rest::Watch { add, rm, .. }) => {
             let Topic::Connection(connection) = to else { return Err(Malformed) };
-            Body::Watch { connection, add: ids(&add)?, remove: ids(&rm)? }
+            let topics = |names: &[String]| names.iter().map(|name| subscription(name)).collect();
+            let all = |names| Option::<Vec<Topic>>::ok_or(topics(names), Malformed);
+            Body::Watch { connection, add: all(&add)?, remove: all(&rm)? }
         }
         (b"r", Rest::Revocation { scope, id, before }) => {
             let id = || Id::parse(&id).map_err(|_| Malformed);
@@ -314,7 +334,11 @@ mod tests {
                 user: id("u"),
                 topics: vec![Topic::Channel(id("c")), Topic::Team(id("t"))],
             },
-            Body::Watch { connection: connection(), add, remove },
+            Body::Watch {
+                connection: connection(),
+                add: vec![Topic::Status(id("u1")), Topic::Chat(id("r1"))],
+                remove: vec![Topic::Chat(id("r2"))],
+            },
             Body::Disconnect {
                 target: Topic::User(id("u")),
                 code: 4000,
@@ -350,6 +374,7 @@ mod tests {
             Topic::Team(id("x")),
             Topic::Workspace(id("x")),
             Topic::Room(id("x")),
+            Topic::Chat(id("x")),
             Topic::Status(id("x")),
             Topic::Connection(connection()),
             Topic::Everyone,

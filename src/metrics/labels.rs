@@ -42,7 +42,7 @@ pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
 
 /// Scripts and commands that Redis is asked for.
-pub const REDIS_COMMANDS: [&str; 15] = [
+pub const REDIS_COMMANDS: [&str; 16] = [
     "publish",
     "open",
     "claim",
@@ -55,6 +55,7 @@ pub const REDIS_COMMANDS: [&str; 15] = [
     "report",
     "nodes",
     "question",
+    "chat",
     "presence",
     "status",
     "other",

@@ -110,14 +110,14 @@ pub enum Body {
         /// Channels, teams and workspaces.
         topics: Vec<Topic>,
     },
-    /// A connection began or ceased to watch the status of users.
+    /// A connection subscribed to topics of its own choice, or ceased to.
     Watch {
-        /// The connection that watches.
+        /// The connection.
         connection: ConnectionId,
-        /// Whose status it wants.
-        add: Vec<UserId>,
-        /// Whose status it no longer wants.
-        remove: Vec<UserId>,
+        /// What it wants: [`Topic::Status`] of users, [`Topic::Chat`] of rooms.
+        add: Vec<Topic>,
+        /// What it no longer wants.
+        remove: Vec<Topic>,
     },
     /// Tokens ended.
     Revocation(Revocation),

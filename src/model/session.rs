@@ -38,8 +38,10 @@ pub struct Identity {
 pub enum Scope {
     /// Everything addressed to its user: user, channel, team, connection, everyone.
     Member,
-    /// One chat room.
+    /// One room of the room dialect.
     Room(Id),
+    /// The chat rooms that it joined.
+    Chat,
 }
 
 /// What the log keeps of a connection, so that any node can resume it.

@@ -320,7 +320,7 @@ impl Node {
     /// The first frame. A room's history ends exactly where its numbering begins.
     async fn greet(&self, seat: &Seat, arrival: &Arrival, base: u64) -> Option<Bytes> {
         let history = match &arrival.scope {
-            Scope::Member => Vec::new(),
+            Scope::Member | Scope::Chat => Vec::new(),
             Scope::Room(room) => {
                 self.synced(&seat.entry, base).await;
                 self.rooms.history(seat.entry.key, room, base)

@@ -1,4 +1,4 @@
-//! The file of the store: three tables of redb.
+//! The file of the store: tables of redb.
 //!
 //! Invariants: a commit is on the disk when it returns; a file is read as a whole or
 //! refused; only one process has it open.
@@ -10,7 +10,10 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use super::{Change, Saved, StoreError};
+use super::{
+    Change, Saved, StoreError,
+    rooms::{self, RoomTables},
+};
 use crate::model::{Id, ManualStatus, Revocation, RevocationScope, Status, Topic};
 
 const FILE_NAME: &str = "hubbub.redb";
@@ -37,7 +40,7 @@ type MemberKey = (&'static str, &'static str, &'static str, &'static str);
 type RevokedKey = (&'static str, &'static str, &'static str);
 type ChosenKey = (&'static str, &'static str);
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// An open store.
 #[derive(Debug)]
@@ -103,6 +106,7 @@ fn format(database: &Database) -> Result<u64, Failure> {
         writing.open_table(MEMBERS)?;
         writing.open_table(REVOKED)?;
         writing.open_table(CHOSEN)?;
+        RoomTables::open(&writing)?;
     }
     writing.commit()?;
     Ok(found)
@@ -150,6 +154,7 @@ fn read(database: &Database) -> Result<(Saved, u64), Failure> {
     for (_, realm, revocation) in revoked {
         saved.entry(realm).or_default().revocations.push(revocation);
     }
+    rooms::read(&reading, &mut saved)?;
     Ok((saved, changes))
 }
 
@@ -181,6 +186,7 @@ struct Tables<'a> {
     members: Table<'a, MemberKey, (u64, u8)>,
     revoked: Table<'a, RevokedKey, (u64, u64)>,
     chosen: Table<'a, ChosenKey, (&'static str, u64)>,
+    rooms: RoomTables<'a>,
 }
 
 impl<'a> Tables<'a> {
@@ -189,6 +195,7 @@ impl<'a> Tables<'a> {
             members: writing.open_table(MEMBERS)?,
             revoked: writing.open_table(REVOKED)?,
             chosen: writing.open_table(CHOSEN)?,
+            rooms: RoomTables::open(writing)?,
         })
     }
 
@@ -212,6 +219,9 @@ impl<'a> Tables<'a> {
             }
             Change::Chosen { realm, user, chosen } => {
                 self.choose((realm.as_str(), user.as_str()), *chosen)?;
+            }
+            Change::Room { .. } | Change::Said { .. } | Change::Unsaid { .. } => {
+                self.rooms.apply(change)?;
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! What survives a restart of a node that has no Redis: memberships, revocations
-//! and chosen statuses, in one file.
+//! What survives a restart of a node that has no Redis: memberships, revocations,
+//! chosen statuses and chat rooms with their histories, in one file.
 //!
 //! Who changes something takes a slot, hands over the changes in the order in which
 //! they happened, and waits until they are on the disk. Changes that come while the
@@ -14,6 +14,7 @@
 //! Not here: what the changes mean (`log`, `presence`).
 
 mod file;
+mod rooms;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ pub use file::{File, open};
 use crate::{
     lifecycle::CancellationToken,
     metrics::Metrics,
-    model::{ManualStatus, RealmId, Revocation, Topic, UserId},
+    model::{ChatMessage, Id, ManualStatus, RealmId, Revocation, RoomKey, Topic, UserId},
 };
 
 /// Entries that may wait for the disk; more make the changer wait.
@@ -69,6 +70,39 @@ pub enum Change {
         /// What.
         chosen: ManualStatus,
     },
+    /// A chat room began.
+    Room {
+        /// The tenant.
+        realm: RealmId,
+        /// Its name.
+        uuid: Id,
+        /// What it is about.
+        key: RoomKey,
+        /// What people call it.
+        label: Arc<str>,
+        /// When, in seconds since 1970.
+        updated_at: u64,
+    },
+    /// Something was said in a room, was changed, or was taken back.
+    Said {
+        /// The tenant.
+        realm: RealmId,
+        /// Its number in its room.
+        number: u64,
+        /// What; without its text when it was taken back.
+        message: ChatMessage,
+        /// True when it was taken back: only its name is remembered.
+        is_deleted: bool,
+    },
+    /// What was said under this number is not kept any longer.
+    Unsaid {
+        /// The tenant.
+        realm: RealmId,
+        /// The room.
+        room: Id,
+        /// The number.
+        number: u64,
+    },
 }
 
 /// What was saved of one realm.
@@ -80,6 +114,23 @@ pub struct SavedRealm {
     pub revocations: Vec<Revocation>,
     /// What users chose; a timed choice follows the one that it covers.
     pub chosen: Vec<(UserId, ManualStatus)>,
+    /// Chat rooms, in no order.
+    pub rooms: Vec<SavedRoom>,
+}
+
+/// What was saved of one chat room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRoom {
+    /// Its name.
+    pub uuid: Id,
+    /// What it is about.
+    pub key: RoomKey,
+    /// What people call it.
+    pub label: Arc<str>,
+    /// When it began, in seconds since 1970.
+    pub updated_at: u64,
+    /// Numbers and messages, oldest first, and whether they were taken back.
+    pub messages: Vec<(u64, ChatMessage, bool)>,
 }
 
 /// What was saved, by realm.

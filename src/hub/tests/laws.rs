@@ -111,7 +111,7 @@ impl World {
                 if case.session.scope != Scope::Member {
                     return;
                 }
-                let (connection, user) = (case.session.id, vec![id(USERS[user])]);
+                let (connection, user) = (case.session.id, vec![Topic::Status(id(USERS[user]))]);
                 let (add, remove) = if begins { (user, Vec::new()) } else { (Vec::new(), user) };
                 self.stage.append(Body::Watch { connection, add, remove });
             }

@@ -265,18 +265,23 @@ impl Stage {
                 }
                 Body::Watch { connection, add, remove } if *connection == session.id => {
                     watched.extend(add.iter().cloned());
-                    for user in remove {
-                        watched.remove(user);
+                    for topic in remove {
+                        watched.remove(topic);
                     }
                 }
                 Body::Event(event) if record.position.offset > session.base => {
                     let is_member = session.scope == Scope::Member;
                     let is_addressed = match &event.to {
                         Topic::User(to) => is_member && *to == user,
-                        Topic::Status(to) => is_member && (*to == user || watched.contains(to)),
+                        Topic::Status(to) => {
+                            is_member && (*to == user || watched.contains(&event.to))
+                        }
                         Topic::Connection(to) => *to == session.id,
                         Topic::Everyone => is_member,
                         Topic::Room(room) => session.scope == Scope::Room(room.clone()),
+                        Topic::Chat(_) => {
+                            session.scope == Scope::Chat && watched.contains(&event.to)
+                        }
                         to @ (Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_)) => {
                             is_member && topics.contains(to)
                         }

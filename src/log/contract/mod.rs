@@ -24,7 +24,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
-    AppendError, Appended, Claim, Draft, Inbound, MemoryLimits, Opening, RealmLog, Snapshot,
+    AppendError, Appended, ChatLimits, Claim, Draft, Inbound, MemoryLimits, Opening, RealmLog,
+    Snapshot,
 };
 use crate::{
     clock::{Clock, random_connection_id},
@@ -107,6 +108,7 @@ pub(super) fn limits() -> MemoryLimits {
         memberships_per_user: 8,
         session_ttl: Duration::from_secs(900),
         ended_sessions: 1_000,
+        chat: ChatLimits { history: 100, silence: Duration::from_secs(20) },
     }
 }
 

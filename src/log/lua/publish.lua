@@ -23,19 +23,8 @@ local function apply(kind, address, header, offset)
         for _, user in ipairs(header.add) do join(m, user, address, offset) end
         for _, user in ipairs(header.rm) do leave(m, user, address, offset) end
     elseif kind == 'w' then
-        local key = base .. 'sw:' .. string.sub(address, 3)
-        for _, user in ipairs(header.add) do
-            local row = call('HGET', key, user)
-            if not is_open(row) then
-                local now = int(offset) .. ':0'
-                call('HSET', key, user, row and forget_before(row, oldest(m)) .. ',' .. now or now)
-            end
-        end
-        for _, user in ipairs(header.rm) do
-            local row = call('HGET', key, user)
-            if is_open(row) then call('HSET', key, user, string.sub(row, 1, -2) .. int(offset)) end
-        end
-        call('PEXPIRE', key, header.ttl)
+        watch(m, string.sub(address, 3), header.add, header.rm, offset)
+        call('PEXPIRE', base .. 'sw:' .. string.sub(address, 3), header.ttl)
     elseif kind == 'r' then
         if header.scope == 's' then
             call('ZADD', base .. 'rs', int(header.before), header.id)

@@ -8,6 +8,9 @@
 //!   enter the tails in order and an append waits instead of losing one;
 //! - the lock of a realm is a leaf and is never held across an await.
 
+mod chat;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod faults;
 mod limits;
@@ -15,6 +18,7 @@ mod people;
 mod realm;
 mod recent_ids;
 mod saving;
+mod talking;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +35,7 @@ use tokio::sync::mpsc;
 
 pub use self::limits::MemoryLimits;
 use self::{
+    chat::Rooms,
     people::People,
     realm::{RealmState, Sequel},
     saving::{changes, is_saved},
@@ -142,7 +147,9 @@ impl MemoryLog {
         let realm = realms.entry(id.clone()).or_insert_with(|| {
             let saved = self.saved.lock().remove(id);
             let people = saved.as_ref().map(People::restored).unwrap_or_default();
-            let state = Mutex::new(RealmState::new(limits, people, self.clock.now_ms()));
+            let rooms = saved.map(|saved| Rooms::restored(&saved.rooms)).unwrap_or_default();
+            let state = RealmState::new(limits, (people, rooms), self.clock.now_ms());
+            let state = Mutex::new(state);
             Arc::new(Realm { id: id.clone(), state })
         });
         Arc::clone(realm)

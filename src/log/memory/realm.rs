@@ -15,10 +15,12 @@ use tokio::sync::mpsc;
 
 use super::{
     super::{
-        AppendError, Appended, Checkpoint, Claim, Draft, Hold, Inbound, Opening, Snapshot,
+        AppendError, Appended, ChatOp, ChatOutcome, ChatRefusal, Checkpoint, Claim, Draft, Hold,
+        Inbound, Opening, Snapshot,
         digest::Digest,
         kept::{millis, weight, without_body},
     },
+    chat::{Rooms, Step},
     limits::MemoryLimits,
     people::People,
     recent_ids::{RecentIds, Remembered},
@@ -26,9 +28,10 @@ use super::{
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
-        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
-        Revocations, SessionRecord, Tag, Topic, UserId,
+        Body, ConnectionId, Generation, Id, Identity, Memberships, Position, RealmId, Record,
+        Renderings, Revocations, SessionRecord, Tag, Topic, UserId,
     },
+    store::Change,
 };
 
 pub(super) type Hasher = foldhash::fast::RandomState;
@@ -51,6 +54,11 @@ pub(super) struct RealmState {
     records: VecDeque<Arc<Record>>,
     records_bytes: usize,
     people: People,
+    pub(super) rooms: Rooms,
+    /// What happened in rooms and is being saved, in its order: only then is it told.
+    telling: VecDeque<(u64, Vec<Body>)>,
+    /// The number of what happened in rooms last.
+    steps: u64,
     sessions: HashMap<ConnectionId, Box<Session>, Hasher>,
     /// Ended sessions, oldest first; an entry is stale when the session went on.
     ended: VecDeque<(u64, ConnectionId)>,
@@ -75,10 +83,10 @@ impl Session {
 }
 
 impl RealmState {
-    /// An empty log with these people.
+    /// An empty log with these people and rooms.
     ///
     /// Its generation is numbered by `now_ms`, so that a later life has a higher number.
-    pub(super) fn new(limits: MemoryLimits, people: People, now_ms: u64) -> Self {
+    pub(super) fn new(limits: MemoryLimits, (people, rooms): (People, Rooms), now_ms: u64) -> Self {
         let nonce = u64::from_le_bytes(random_bytes());
         let generation = Generation::new(&format!("{now_ms}.{nonce:016x}"));
         Self {
@@ -88,6 +96,9 @@ impl RealmState {
             records: VecDeque::new(),
             records_bytes: 0,
             people,
+            rooms,
+            telling: VecDeque::new(),
+            steps: 0,
             sessions: HashMap::default(),
             ended: VecDeque::new(),
             tails: Vec::new(),
@@ -141,6 +152,59 @@ impl RealmState {
             self.ids.remember(id, digest, position.clone(), now_ms);
         }
         Ok(Appended { position, duplicate: false })
+    }
+
+    /// Does something in a room. What is to be saved comes back, and the number of this
+    /// step: when it is saved, [`RealmState::tell`] enters its records.
+    pub(super) fn chat(
+        &mut self,
+        realm: &RealmId,
+        op: ChatOp,
+        now_ms: u64,
+    ) -> Result<(ChatOutcome, Vec<Change>, u64), ChatRefusal> {
+        let seat = op.seat().map(|seat| seat.connection);
+        let session = seat.and_then(|connection| self.sessions.get(&connection));
+        let watches = session.and_then(|session| session.watches.as_deref());
+        let is_subscribed =
+            |room: &Id| watches.is_some_and(|watches| watches.is_open(&Topic::Chat(room.clone())));
+        let step = Step { realm, now_ms, limits: self.limits.chat };
+        let done = self.rooms.apply(step, op, is_subscribed)?;
+        self.steps += 1;
+        self.telling.push_back((self.steps, done.bodies));
+        Ok((done.outcome, done.changes, self.steps))
+    }
+
+    /// How many records wait for step `upto` and those before it, as far as they fit into
+    /// `max`; `None` when none of them waits.
+    pub(super) fn untold(&self, upto: u64, max: usize) -> Option<usize> {
+        let mut waiting = self.telling.iter().take_while(|(step, _)| *step <= upto);
+        let mut count = waiting.next()?.1.len();
+        for (_, bodies) in waiting {
+            if count + bodies.len() > max {
+                break;
+            }
+            count += bodies.len();
+        }
+        Some(count)
+    }
+
+    /// Enters the records of the oldest steps up to `upto`, `max` records at most.
+    pub(super) fn tell(&mut self, upto: u64, mut max: usize, now_us: u64, sequel: &mut Sequel) {
+        while let Some((step, bodies)) = self.telling.front() {
+            if *step > upto || bodies.len() > max {
+                return;
+            }
+            max -= bodies.len();
+            let Some((_, bodies)) = self.telling.pop_front() else { return };
+            for body in bodies {
+                self.enter(body, now_us, sequel);
+            }
+        }
+    }
+
+    /// The offset of the last record.
+    pub(super) fn end_offset(&self) -> u64 {
+        self.end.offset
     }
 
     fn check_memberships(&self, body: &Body) -> Result<(), AppendError> {
@@ -222,11 +286,11 @@ impl RealmState {
                 let Some(session) = self.sessions.get_mut(connection) else { return };
                 let watches = session.watches.get_or_insert_default();
                 watches.forget_topics_before(oldest);
-                for user in add {
-                    watches.open(Topic::Status(user.clone()), offset);
+                for topic in add {
+                    watches.open(topic.clone(), offset);
                 }
-                for user in remove {
-                    watches.close(&Topic::Status(user.clone()), offset);
+                for topic in remove {
+                    watches.close(topic, offset);
                 }
             }
             Body::Revocation(revocation) => self.people.revoke(revocation),

@@ -12,6 +12,7 @@
 //! Not here: connections and who is in charge (`redis_client`), the tail's decisions
 //! (`course`), presence.
 
+mod chat;
 mod context;
 mod controls;
 mod driver;

@@ -221,12 +221,14 @@ fn scope_text(scope: &Scope) -> String {
     match scope {
         Scope::Member => "member".to_owned(),
         Scope::Room(room) => format!("room:{room}"),
+        Scope::Chat => "chat".to_owned(),
     }
 }
 
 fn scope(text: &str) -> Option<Scope> {
     match text.strip_prefix("room:") {
         Some(room) => Some(Scope::Room(Id::parse(room).ok()?)),
+        None if text == "chat" => Some(Scope::Chat),
         None => (text == "member").then_some(Scope::Member),
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     lifecycle::CancellationToken,
     log::{
         MemoryLimits, NodeFacts, RealmLog as _, ThisNode,
+        chat::contract::chat_contract,
         contract::{Backend, contract},
     },
     metrics::Metrics,
@@ -31,6 +32,7 @@ fn limits(limits: &MemoryLimits) -> RedisLimits {
         heartbeat: Duration::from_secs(2),
         session_key: [7; 32],
         is_sharded: false,
+        chat: limits.chat,
     }
 }
 
@@ -96,3 +98,4 @@ impl Backend for OnRedis {
 }
 
 contract!(OnRedis);
+chat_contract!(OnRedis);

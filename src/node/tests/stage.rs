@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     hub::{Deliveries, Link, LinkContext, LinkLimits, OutboxLimits},
     lifecycle::{CancellationToken, Tasks},
-    log::{AnyLog, Draft, MemoryLimits, MemoryLog},
+    log::{AnyLog, ChatLimits, Draft, MemoryLimits, MemoryLog},
     metrics::Metrics,
     model::{
         Body, ConnectionId, Encoding, Event, Id, Identity, RealmId, Record, Rendering,
@@ -75,6 +75,7 @@ pub(super) fn log() -> Arc<MemoryLog> {
         memberships_per_user: 100,
         session_ttl: Duration::from_secs(900),
         ended_sessions: 100,
+        chat: ChatLimits { history: 100, silence: Duration::from_secs(20) },
     };
     Arc::new(MemoryLog::new(limits, Clock::system()))
 }

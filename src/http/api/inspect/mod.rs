@@ -205,9 +205,8 @@ fn size(record: &Record) -> usize {
     const REST: usize = 512;
     match &record.body {
         Body::Event(event) => event.data.len() + event.omit_users.len() * 64 + REST,
-        Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
-            (add.len() + remove.len()) * 64 + REST
-        }
+        Body::Members { add, remove, .. } => (add.len() + remove.len()) * 64 + REST,
+        Body::Watch { add, remove, .. } => (add.len() + remove.len()) * 80 + REST,
         Body::Seeds { topics, .. } => topics.len() * 80 + REST,
         Body::Revocation(_) | Body::Disconnect { .. } | Body::Unknown => REST,
     }
@@ -226,8 +225,8 @@ fn shown(record: &Record) -> LogRecord {
         },
         Body::Watch { connection, add, remove } => LogBody::Watch {
             connection: ConnectionName(*connection),
-            add: users(add),
-            remove: users(remove),
+            add: add.iter().map(topic_name).collect(),
+            remove: remove.iter().map(topic_name).collect(),
         },
         Body::Revocation(revocation) => {
             let (scope, id) = match &revocation.scope {

@@ -137,14 +137,14 @@ pub(in crate::http) enum LogBody {
         /// What the user belongs to.
         topics: Vec<TopicName>,
     },
-    /// A connection began or ceased to watch users.
+    /// A connection subscribed to the status of users or to chat rooms, or ceased to.
     Watch {
         /// The connection.
         connection: ConnectionName,
-        /// Whom it watches.
-        add: Vec<Name>,
-        /// Whom it no longer watches.
-        remove: Vec<Name>,
+        /// What it wants.
+        add: Vec<TopicName>,
+        /// What it no longer wants.
+        remove: Vec<TopicName>,
     },
     /// Tokens ended.
     Revocation {
@@ -192,7 +192,7 @@ pub(in crate::http) struct LogEvent {
 /// An address of events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct TopicName {
-    /// `user`, `channel`, `team`, `workspace`, `room`, `status`, `connection` or `everyone`.
+    /// `user`, `channel`, `team`, `workspace`, `room`, `chat`, `status`, `connection` or `everyone`.
     pub(in crate::http) kind: &'static str,
     /// Which; empty for everyone.
     pub(in crate::http) id: String,
