@@ -13,6 +13,7 @@
 //! Not here: who gets an event (`hub`), carrying records to hubs (`node`).
 
 mod any;
+mod bus;
 #[cfg(test)]
 mod contract;
 pub mod course;

@@ -10,6 +10,7 @@
 //!
 //! Not here: who may see a record (`hub`), where records are kept (`log`).
 
+mod bus;
 mod close;
 mod encoding;
 mod id;
@@ -22,6 +23,10 @@ mod status;
 mod topic;
 mod view;
 
+pub use bus::{
+    Audience, Bus, BusStage, BusTopic, Face, NodePaths, Policy, Rights, Root, Rule, Sight, Subject,
+    Who, Workspace, base_name, is_within,
+};
 pub use close::{CloseCode, CloseRow};
 pub use encoding::{Encoding, Tail};
 pub use id::{ConnectionId, Id, IdError, RealmId, SessionId, UserId};

@@ -19,6 +19,7 @@ use super::{
         digest::Digest,
         kept::{millis, weight, without_body},
     },
+    bus::BusState,
     limits::MemoryLimits,
     people::People,
     recent_ids::{RecentIds, Remembered},
@@ -26,8 +27,8 @@ use super::{
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
-        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
-        Revocations, SessionRecord, Tag, Topic, UserId,
+        Body, ConnectionId, Generation, Id, Identity, Memberships, Position, Record, Renderings,
+        Revocations, SessionRecord, Tag, Topic, UserId, Workspace,
     },
 };
 
@@ -43,6 +44,13 @@ impl Sequel {
     }
 }
 
+/// What a tail begins with.
+pub(super) struct Attached {
+    pub(super) position: Position,
+    pub(super) backlog: Vec<Arc<Record>>,
+    pub(super) workspaces: Vec<(Id, Arc<Workspace>)>,
+}
+
 /// Everything that one realm knows.
 #[derive(Debug)]
 pub(super) struct RealmState {
@@ -51,6 +59,7 @@ pub(super) struct RealmState {
     records: VecDeque<Arc<Record>>,
     records_bytes: usize,
     people: People,
+    bus: BusState,
     sessions: HashMap<ConnectionId, Box<Session>, Hasher>,
     /// Ended sessions, oldest first; an entry is stale when the session went on.
     ended: VecDeque<(u64, ConnectionId)>,
@@ -88,6 +97,7 @@ impl RealmState {
             records: VecDeque::new(),
             records_bytes: 0,
             people,
+            bus: BusState::default(),
             sessions: HashMap::default(),
             ended: VecDeque::new(),
             tails: Vec::new(),
@@ -108,10 +118,14 @@ impl RealmState {
         self.tails_version
     }
 
-    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> (Position, Vec<Arc<Record>>) {
+    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> Attached {
         self.tails.push(tail);
         self.tails_version += 1;
-        (self.end.clone(), self.records.iter().cloned().collect())
+        Attached {
+            position: self.end.clone(),
+            backlog: self.records.iter().cloned().collect(),
+            workspaces: self.bus.workspaces(),
+        }
     }
 
     pub(super) fn forget_closed_tails(&mut self) {
@@ -136,6 +150,7 @@ impl RealmState {
             }
         }
         self.check_memberships(&body)?;
+        let body = self.bus.complete(body);
         let position = self.enter(body, now_us, sequel);
         if let Some((id, digest)) = id {
             self.ids.remember(id, digest, position.clone(), now_ms);
@@ -203,7 +218,8 @@ impl RealmState {
     fn apply(&mut self, body: &Body, offset: u64) {
         let oldest = self.oldest_offset();
         match body {
-            Body::Event(_) | Body::Disconnect { .. } | Body::Unknown => {}
+            Body::Event(_) | Body::Bus(_) | Body::Disconnect { .. } | Body::Unknown => {}
+            Body::Workspace { .. } | Body::Nodes(_) => self.bus.apply(body),
             Body::Members { topic, add, remove } => {
                 for user in add {
                     self.people.join(user, topic, offset, oldest);

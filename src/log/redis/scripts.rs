@@ -32,6 +32,7 @@ script!(
     true,
     [PEOPLE, SNAPSHOT, include_str!("../lua/memberships.lua")]
 );
+script!(WORKSPACES, "workspaces", true, [include_str!("../lua/workspaces.lua")]);
 script!(BEAT, "beat", true, [include_str!("../lua/beat.lua")]);
 script!(READ, "range", true, [include_str!("../lua/read.lua")]);
 script!(REPORT, "report", true, [include_str!("../lua/report.lua")]);
