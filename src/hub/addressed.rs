@@ -6,7 +6,11 @@
 //! Invariants: the verdict depends on the record, the reader's identity and the
 //! memberships at the record's offset, and on nothing else.
 
-use crate::model::{Body, ConnectionId, Event, Memberships, Record, Scope, Topic, UserId};
+use std::sync::Arc;
+
+use crate::model::{
+    Audience, Body, ConnectionId, Event, Face, Memberships, Record, Scope, Topic, UserId,
+};
 
 /// What a connection is told of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub enum Rule {
     OmittedUser,
     /// The event leaves this connection out.
     OmittedConnection,
+    /// Nothing of the bus event is for this connection.
+    NotEntitled,
 }
 
 impl Rule {
@@ -54,6 +60,9 @@ impl Rule {
             Self::NotJoined => "the connection was not in the room at this offset",
             Self::OmittedUser => "the event leaves this user out",
             Self::OmittedConnection => "the event leaves this connection out",
+            Self::NotEntitled => {
+                "no workspace, right, role or login of this connection is concerned by the event"
+            }
         }
     }
 
@@ -70,6 +79,7 @@ impl Rule {
             Self::NotJoined => "not_joined",
             Self::OmittedUser => "omitted_user",
             Self::OmittedConnection => "omitted_connection",
+            Self::NotEntitled => "not_entitled",
         }
     }
 }
@@ -128,6 +138,9 @@ impl Reader {
             | Body::Event(_)
             | Body::Revocation(_)
             | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => {}
         }
     }
@@ -135,13 +148,46 @@ impl Reader {
     /// What this connection is told of `record`.
     #[must_use]
     pub fn verdict(&self, record: &Record) -> Verdict {
-        let Body::Event(event) = &record.body else {
-            return Verdict::Skipped(Rule::ControlRecord);
+        let refusal = match &record.body {
+            Body::Event(event) => self.refusal(event, record.position.offset),
+            Body::Bus(_) if matches!(self.scope, Scope::Bus(_)) => {
+                self.faces(record).next().is_none().then_some(Rule::NotEntitled)
+            }
+            Body::Bus(_) => Some(Rule::OtherScope),
+            Body::Members { .. }
+            | Body::Seeds { .. }
+            | Body::Watch { .. }
+            | Body::Revocation(_)
+            | Body::Disconnect { .. }
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
+            | Body::Unknown => Some(Rule::ControlRecord),
         };
-        match self.refusal(event, record.position.offset) {
+        match refusal {
             Some(rule) => Verdict::Skipped(rule),
             None => Verdict::Sent,
         }
+    }
+
+    /// What this connection is sent of `record`: nothing, itself, or some of its faces.
+    pub(super) fn sent<'a>(&'a self, record: &'a Arc<Record>) -> impl Iterator<Item = Arc<Record>> {
+        let itself = matches!(record.body, Body::Event(_)) && self.verdict(record) == Verdict::Sent;
+        let faces = self.faces(record).map(|face| Arc::clone(&face.record));
+        itself.then(|| Arc::clone(record)).into_iter().chain(faces)
+    }
+
+    fn faces<'a>(&'a self, record: &'a Record) -> impl DoubleEndedIterator<Item = &'a Face> {
+        let offset = record.position.offset;
+        record.faces().iter().filter(move |face| match (&self.scope, &face.audience) {
+            (Scope::Bus(subject), audience) => {
+                let is_member = match audience {
+                    Audience::Members { .. } => self.memberships.covers(&audience.topic(), offset),
+                    Audience::User(_) | Audience::Role(_) | Audience::Admins => true,
+                };
+                is_member && audience.admits(&self.user, subject)
+            }
+            (Scope::Member | Scope::Room(_) | Scope::Chat(_), _) => false,
+        })
     }
 
     /// False when the user has left the topic of `record` since, as far as is known.
@@ -151,6 +197,10 @@ impl Reader {
     }
 
     fn refusal(&self, event: &Event, offset: u64) -> Option<Rule> {
+        let reads_events = matches!(self.scope, Scope::Member | Scope::Room(_));
+        if !reads_events && !matches!(event.to, Topic::Connection(_)) {
+            return Some(Rule::OtherScope);
+        }
         if let Some(rule) = self.refusal_by_topic(&event.to, offset) {
             return Some(rule);
         }
@@ -162,10 +212,15 @@ impl Reader {
         match (&self.scope, topic) {
             (_, Topic::Connection(id)) => unless(*id == self.connection, Rule::OtherConnection),
             (Scope::Room(room), Topic::Room(id)) => unless(room == id, Rule::OtherScope),
-            (Scope::Chat, Topic::Chat(_)) => {
+            (Scope::Chat(_), Topic::Chat(_)) => {
                 unless(self.watches.covers(topic, offset), Rule::NotJoined)
             }
-            (Scope::Room(_) | Scope::Chat, _)
+            (Scope::Bus(_), Topic::Workspace(_)) => {
+                unless(self.memberships.covers(topic, offset), Rule::NotMember)
+            }
+            // Only faces come here, and those were for this connection.
+            (Scope::Bus(_), _) => None,
+            (Scope::Room(_) | Scope::Chat(_), _)
             | (Scope::Member, Topic::Room(_) | Topic::Chat(_)) => Some(Rule::OtherScope),
             (Scope::Member, Topic::Everyone) => None,
             (Scope::Member, Topic::User(user)) => unless(*user == self.user, Rule::OtherUser),

@@ -44,6 +44,8 @@ pub struct Attach {
     pub claimed_after: u64,
     /// The log's end at the snapshot.
     pub at: Position,
+    /// The offset after which a new numbering begins: the snapshot's, or an earlier one.
+    pub begins_after: u64,
     /// What it reads, as known at the snapshot.
     pub reader: Reader,
     /// Its socket.
@@ -125,7 +127,7 @@ impl Shard {
             match (old.and_then(|key| self.connections.get(key as usize)), attach.start) {
                 (Some(live), Start::Resume { .. }) => (live.seq, live.cursor.max(seen)),
                 (None, Start::Resume { seq, cursor, .. }) => (seq, cursor),
-                (_, Start::Fresh) => (1, attach.reader.known_up_to),
+                (_, Start::Fresh) => (1, attach.begins_after),
             };
         if let Some(key) = old {
             self.dismiss(key, |link| {

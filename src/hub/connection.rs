@@ -85,11 +85,14 @@ impl Connection {
         if settled.taken == count {
             return true;
         }
-        // What did not fit is not counted: a resume begins with it.
-        let refused = usize::try_from(settled.taken).unwrap_or(usize::MAX);
-        self.seq = first + settled.taken;
-        let refused = turn.steps(chain).nth(refused);
-        self.behind_at = refused.map(|(record, _)| record.position.offset.saturating_sub(1));
+        // What did not fit is not counted: a resume begins with it, or with the first
+        // face of its record.
+        let taken = usize::try_from(settled.taken).unwrap_or(usize::MAX);
+        let refused = turn.steps(chain).nth(taken).map(|(record, _)| record.position.offset);
+        let is_same = |(record, _): &(&Arc<Record>, bool)| Some(record.position.offset) == refused;
+        let faces = turn.steps(chain).take(taken).filter(is_same).count();
+        self.seq = first + settled.taken - u64::try_from(faces).unwrap_or(0);
+        self.behind_at = refused.map(|offset| offset.saturating_sub(1));
         false
     }
 

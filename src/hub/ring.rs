@@ -122,11 +122,17 @@ impl State {
 fn weight(record: &Record) -> usize {
     let data = match &record.body {
         Body::Event(event) => event.data.len(),
+        Body::Bus(bus) => {
+            let faces = record.faces().iter().map(|face| weight(&face.record));
+            bus.data.len() + faces.sum::<usize>()
+        }
         Body::Members { .. }
         | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. }
+        | Body::Workspace { .. }
+        | Body::Nodes(_)
         | Body::Unknown => 0,
     };
     data + RECORD_OVERHEAD_BYTES

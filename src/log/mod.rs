@@ -13,6 +13,7 @@
 //! Not here: who gets an event (`hub`), carrying records to hubs (`node`).
 
 mod any;
+mod bus;
 mod chat;
 #[cfg(test)]
 mod contract;

@@ -10,6 +10,7 @@
 //!
 //! Not here: who may see a record (`hub`), where records are kept (`log`).
 
+mod bus;
 mod chat;
 mod close;
 mod encoding;
@@ -23,6 +24,10 @@ mod status;
 mod topic;
 mod view;
 
+pub use bus::{
+    Audience, Bus, BusStage, BusTopic, Face, NodePaths, Policy, Rights, Root, Rule, Sight, Subject,
+    Who, Workspace, base_name, is_within,
+};
 pub use chat::{
     CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, ChatSeat, RoomKey, RoomKind,
     chat_subject,

@@ -14,6 +14,7 @@
 
 mod away;
 mod backoff;
+mod bus;
 mod checkpoints;
 mod connect;
 mod gauges;
@@ -41,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::{
@@ -63,6 +64,7 @@ pub use watch::WatchError;
 
 use self::{gauges::Progress, rooms::Rooms};
 use crate::{
+    bus::Book,
     clock::Clock,
     hub::{Command, Hub, HubHandle, Realm, Ring},
     lifecycle::Tasks,
@@ -143,6 +145,17 @@ pub(crate) struct RealmEntry {
     pub(crate) key: usize,
     pub(crate) realm: Arc<Realm>,
     progress: Arc<Progress>,
+    /// The workspaces at the place that the tail has carried.
+    pub(crate) bus: Arc<Mutex<Book>>,
+}
+
+/// The workspaces before the first record that the log still has.
+fn book_at_beginning(tail: &Tail) -> Book {
+    let (known_at, workspaces) = &tail.workspaces;
+    let mut book = Book::new(workspaces.iter().cloned());
+    let known = tail.backlog.iter().filter(|record| record.position.offset <= *known_at);
+    known.rev().for_each(|record| book.rewind(record));
+    book
 }
 
 impl Node {
@@ -244,14 +257,17 @@ impl Node {
         let before = tail.backlog.first().map_or(began_at, |oldest| oldest.position.offset - 1);
         let ring = Ring::new(before, limits.ring_events, limits.ring_bytes);
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        let mut book = book_at_beginning(tail);
         for record in &tail.backlog {
+            book.take(record);
             ring.push(record);
             self.rooms.note(key, record);
         }
         debug_assert_eq!(ring.fill().last, began_at, "the backlog ends where the tail begins");
         let realm = Realm::new(id.clone(), ring, tail.position.clone(), tail.gate.clone());
         let progress = Arc::new(Progress::new(began_at));
-        let entry = RealmEntry { key, realm: Arc::new(realm), progress };
+        let bus = Arc::new(Mutex::new(book));
+        let entry = RealmEntry { key, realm: Arc::new(realm), progress, bus };
         self.realms.write().insert(id.clone(), entry.clone());
         entry
     }

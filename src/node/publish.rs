@@ -193,11 +193,14 @@ impl Node {
         let (label, event) = match body {
             Body::Event(event) if event.ephemeral => ("ephemeral", Some(event)),
             Body::Event(event) => ("durable", Some(event)),
+            Body::Bus(_) => ("durable", None),
             Body::Members { .. }
             | Body::Seeds { .. }
             | Body::Watch { .. }
             | Body::Revocation(_)
             | Body::Disconnect { .. }
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => ("control", None),
         };
         // Only Mattermost's names tell events apart.

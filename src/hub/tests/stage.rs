@@ -34,6 +34,9 @@ pub(super) static ENCODING: Encoding = Encoding {
             | Body::Watch { .. }
             | Body::Revocation(_)
             | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => "null".to_owned(),
         };
         Rendering { payload: format!(r#"{{"data":{data}"#).into(), binary: false }
@@ -41,6 +44,7 @@ pub(super) static ENCODING: Encoding = Encoding {
     tail: Tail::Seq,
     noop: br#"{"noop":true"#,
     withheld: |_, _| false,
+    numbered: None,
 };
 
 pub(super) fn id(text: &str) -> Id {
@@ -231,6 +235,7 @@ impl Stage {
             fencing: self.fencing,
             claimed_after: self.realm.claims.mark(),
             at: beginning(),
+            begins_after: reader.known_up_to,
             reader,
             link: Arc::clone(&link),
             start,
@@ -280,7 +285,7 @@ impl Stage {
                         Topic::Everyone => is_member,
                         Topic::Room(room) => session.scope == Scope::Room(room.clone()),
                         Topic::Chat(_) => {
-                            session.scope == Scope::Chat && watched.contains(&event.to)
+                            matches!(session.scope, Scope::Chat(_)) && watched.contains(&event.to)
                         }
                         to @ (Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_)) => {
                             is_member && topics.contains(to)
@@ -302,6 +307,9 @@ impl Stage {
                 | Body::Watch { .. }
                 | Body::Revocation(_)
                 | Body::Disconnect { .. }
+                | Body::Bus(_)
+                | Body::Workspace { .. }
+                | Body::Nodes(_)
                 | Body::Unknown => {}
             }
         }

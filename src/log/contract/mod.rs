@@ -167,6 +167,9 @@ pub(super) fn said(record: &Record) -> String {
         Body::Watch { .. } => "watch".to_owned(),
         Body::Revocation(_) => "revocation".to_owned(),
         Body::Disconnect { .. } => "disconnect".to_owned(),
+        Body::Bus(bus) => String::from_utf8(bus.data.to_vec()).unwrap(),
+        Body::Workspace { id, .. } => format!("workspace {id}"),
+        Body::Nodes(_) => "nodes".to_owned(),
         Body::Unknown => "unknown".to_owned(),
     }
 }

@@ -25,6 +25,9 @@ local function apply(kind, address, header, offset)
     elseif kind == 'w' then
         watch(m, string.sub(address, 3), header.add, header.rm, offset)
         call('PEXPIRE', base .. 'sw:' .. string.sub(address, 3), header.ttl)
+    elseif kind == 'n' then
+        for _, pair in ipairs(header.set) do call('HSET', base .. 'pn', pair[1], pair[2]) end
+        for _, uuid in ipairs(header.rm) do call('HDEL', base .. 'pn', uuid) end
     elseif kind == 'r' then
         if header.scope == 's' then
             call('ZADD', base .. 'rs', int(header.before), header.id)
@@ -37,6 +40,18 @@ local function apply(kind, address, header, offset)
     end
 end
 
+-- Puts into the body of a workspace what it was, `{"is":…,"was":null}` being given.
+local function change_workspace(address, body)
+    local id, is = string.sub(address, 3), string.sub(body, 7, -13)
+    local was = call('HGET', base .. 'pw', id)
+    if is == 'null' then
+        call('HDEL', base .. 'pw', id)
+    else
+        call('HSET', base .. 'pw', id, is)
+    end
+    return '{"is":' .. is .. ',"was":' .. (was or 'null') .. '}'
+end
+
 local answers = { 'OK', m.gid }
 local records = {}
 local offset = m.o
@@ -46,6 +61,7 @@ for index = OWN + 2, #ARGV, 7 do
     local key = base .. 'i:' .. id
     local known = id ~= '' and call('GET', key)
     local header = (kind == 'm' or kind == 'w' or kind == 'r') and cjson.decode(text)
+    if kind == 'n' then header = cjson.decode(body) end
     local answer
     if known then
         local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
@@ -59,6 +75,7 @@ for index = OWN + 2, #ARGV, 7 do
     if not answer and kind == 'm' and is_full(address, header) then answer = 'L' end
     if not answer then
         offset = offset + 1
+        if kind == 'p' then body = change_workspace(address, body) end
         records[#records + 1] = { tag, kind, address, text, body }
         if header then apply(kind, address, header, offset) end
         if id ~= '' then

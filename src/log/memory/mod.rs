@@ -8,6 +8,7 @@
 //!   enter the tails in order and an append waits instead of losing one;
 //! - the lock of a realm is a leaf and is never held across an await.
 
+mod bus;
 mod chat;
 #[cfg(test)]
 mod disk;
@@ -37,7 +38,7 @@ pub use self::limits::MemoryLimits;
 use self::{
     chat::Rooms,
     people::People,
-    realm::{RealmState, Sequel},
+    realm::{Attached, RealmState, Sequel},
     saving::{changes, is_saved},
 };
 use super::{
@@ -338,11 +339,13 @@ impl RealmLog for MemoryLog {
         #[cfg(test)]
         self.faults.check()?;
         let (sender, inbound) = mpsc::channel(TAIL_QUEUE);
-        let (position, backlog) = self.realm(realm).state.lock().attach(sender);
+        let Attached { position, backlog, workspaces } =
+            self.realm(realm).state.lock().attach(sender);
+        let workspaces = (position.offset, workspaces);
         let gate = Gate::always();
         #[cfg(test)]
         let gate = self.faults.gate().unwrap_or(gate);
-        Ok(Tail { position, backlog, inbound, gate })
+        Ok(Tail { position, backlog, workspaces, inbound, gate })
     }
 
     async fn renew(&self, _: &RealmId, _: Vec<ConnectionId>) -> Result<(), LogError> {

@@ -20,6 +20,7 @@ use super::{
         digest::Digest,
         kept::{millis, weight, without_body},
     },
+    bus::BusState,
     chat::{Rooms, Step},
     limits::MemoryLimits,
     people::People,
@@ -29,7 +30,7 @@ use crate::{
     clock::{random_bytes, random_tag},
     model::{
         Body, ConnectionId, Generation, Id, Identity, Memberships, Position, RealmId, Record,
-        Renderings, Revocations, SessionRecord, Tag, Topic, UserId,
+        Renderings, Revocations, SessionRecord, Tag, Topic, UserId, Workspace,
     },
     store::Change,
 };
@@ -46,6 +47,13 @@ impl Sequel {
     }
 }
 
+/// What a tail begins with.
+pub(super) struct Attached {
+    pub(super) position: Position,
+    pub(super) backlog: Vec<Arc<Record>>,
+    pub(super) workspaces: Vec<(Id, Arc<Workspace>)>,
+}
+
 /// Everything that one realm knows.
 #[derive(Debug)]
 pub(super) struct RealmState {
@@ -59,6 +67,7 @@ pub(super) struct RealmState {
     telling: VecDeque<(u64, Vec<Body>)>,
     /// The number of what happened in rooms last.
     steps: u64,
+    bus: BusState,
     sessions: HashMap<ConnectionId, Box<Session>, Hasher>,
     /// Ended sessions, oldest first; an entry is stale when the session went on.
     ended: VecDeque<(u64, ConnectionId)>,
@@ -99,6 +108,7 @@ impl RealmState {
             rooms,
             telling: VecDeque::new(),
             steps: 0,
+            bus: BusState::default(),
             sessions: HashMap::default(),
             ended: VecDeque::new(),
             tails: Vec::new(),
@@ -119,10 +129,14 @@ impl RealmState {
         self.tails_version
     }
 
-    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> (Position, Vec<Arc<Record>>) {
+    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> Attached {
         self.tails.push(tail);
         self.tails_version += 1;
-        (self.end.clone(), self.records.iter().cloned().collect())
+        Attached {
+            position: self.end.clone(),
+            backlog: self.records.iter().cloned().collect(),
+            workspaces: self.bus.workspaces(),
+        }
     }
 
     pub(super) fn forget_closed_tails(&mut self) {
@@ -147,6 +161,7 @@ impl RealmState {
             }
         }
         self.check_memberships(&body)?;
+        let body = self.bus.complete(body);
         let position = self.enter(body, now_us, sequel);
         if let Some((id, digest)) = id {
             self.ids.remember(id, digest, position.clone(), now_ms);
@@ -267,7 +282,8 @@ impl RealmState {
     fn apply(&mut self, body: &Body, offset: u64) {
         let oldest = self.oldest_offset();
         match body {
-            Body::Event(_) | Body::Disconnect { .. } | Body::Unknown => {}
+            Body::Event(_) | Body::Bus(_) | Body::Disconnect { .. } | Body::Unknown => {}
+            Body::Workspace { .. } | Body::Nodes(_) => self.bus.apply(body),
             Body::Members { topic, add, remove } => {
                 for user in add {
                     self.people.join(user, topic, offset, oldest);

@@ -14,7 +14,13 @@ use crate::{
 pub(super) fn is_saved(body: &Body) -> bool {
     match body {
         Body::Members { .. } | Body::Seeds { .. } | Body::Revocation(_) => true,
-        Body::Event(_) | Body::Watch { .. } | Body::Disconnect { .. } | Body::Unknown => false,
+        Body::Event(_)
+        | Body::Watch { .. }
+        | Body::Disconnect { .. }
+        | Body::Bus(_)
+        | Body::Workspace { .. }
+        | Body::Nodes(_)
+        | Body::Unknown => false,
     }
 }
 
@@ -38,7 +44,13 @@ pub(super) fn changes(realm: &RealmId, records: &[Arc<Record>]) -> Vec<Change> {
             }
             Body::Revocation(revocation) => changes
                 .push(Change::Revoked { realm: realm.clone(), revocation: revocation.clone() }),
-            Body::Event(_) | Body::Watch { .. } | Body::Disconnect { .. } | Body::Unknown => {}
+            Body::Event(_)
+            | Body::Watch { .. }
+            | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
+            | Body::Unknown => {}
         }
     }
     changes

@@ -33,6 +33,7 @@ script!(
     true,
     [PEOPLE, SNAPSHOT, include_str!("../lua/memberships.lua")]
 );
+script!(WORKSPACES, "workspaces", true, [include_str!("../lua/workspaces.lua")]);
 script!(BEAT, "beat", true, [include_str!("../lua/beat.lua")]);
 script!(CHAT, "chat", true, [PEOPLE, ROOMS, include_str!("../lua/chat.lua")]);
 script!(PAGE, "chat", true, [ROOMS, include_str!("../lua/page.lua")]);

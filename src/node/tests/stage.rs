@@ -34,6 +34,9 @@ static ENCODING: Encoding = Encoding {
             | Body::Watch { .. }
             | Body::Revocation(_)
             | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => "null".to_owned(),
         };
         Rendering { payload: format!(r#"{{"data":{data}"#).into(), binary: false }
@@ -41,6 +44,7 @@ static ENCODING: Encoding = Encoding {
     tail: Tail::Seq,
     noop: br#"{"noop":true"#,
     withheld: |_, _| false,
+    numbered: None,
 };
 
 pub(super) const LEASE: Duration = Duration::from_secs(10);

@@ -164,6 +164,31 @@ pub(in crate::http) enum LogBody {
         /// For this reason.
         reason: String,
     },
+    /// Something happened in Pydio.
+    Bus {
+        /// `tree`, `meta`, `task`, `idm` or `activity`.
+        topic: &'static str,
+        /// `whole`, `part` (it waits to be merged), `merged` or `void` (nobody is told).
+        stage: &'static str,
+        /// What happened.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Object, nullable = false)]
+        payload: Option<Box<RawValue>>,
+    },
+    /// A workspace of Pydio was defined anew.
+    Workspace {
+        /// Which.
+        id: Name,
+        /// False when it ceased to be.
+        exists: bool,
+    },
+    /// Where nodes of Pydio are.
+    Nodes {
+        /// How many have a path from here on.
+        set: usize,
+        /// How many are gone.
+        removed: usize,
+    },
     /// Something that this version can't read.
     Unknown,
 }

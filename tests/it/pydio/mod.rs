@@ -1,0 +1,4 @@
+//! The promises of the pydio dialect.
+
+mod events;
+mod stage;
