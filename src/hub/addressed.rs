@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Audience, Body, ConnectionId, Event, Face, Memberships, Record, Scope, Topic, UserId,
+    Audience, Body, ConnectionId, Event, Face, Id, Memberships, Record, RoomKind, Scope, Topic,
+    UserId, chat_subject,
 };
 
 /// What a connection is told of a record.
@@ -190,6 +191,18 @@ impl Reader {
         })
     }
 
+    /// False when what happens in a room is not for this user: then its number is, and its
+    /// body is not. Asked for the offset of the record, and for what is known last.
+    pub(super) fn may_see(&self, record: &Record) -> bool {
+        let Body::Event(event) = &record.body else { return true };
+        let Topic::Chat(_) = event.to else { return true };
+        let Some((kind, object)) = chat_subject(&event.data) else { return false };
+        let covers = |workspace: &Topic, offset| self.memberships.covers(workspace, offset);
+        admits(kind, object, &self.user, |workspace| {
+            covers(workspace, record.position.offset) && covers(workspace, u64::MAX)
+        })
+    }
+
     /// False when the user has left the topic of `record` since, as far as is known.
     pub(super) fn still_reads(&self, record: &Record) -> bool {
         let Body::Event(event) = &record.body else { return true };
@@ -197,7 +210,7 @@ impl Reader {
     }
 
     fn refusal(&self, event: &Event, offset: u64) -> Option<Rule> {
-        let reads_events = matches!(self.scope, Scope::Member | Scope::Room(_));
+        let reads_events = matches!(self.scope, Scope::Member | Scope::Room(_) | Scope::Chat(_));
         if !reads_events && !matches!(event.to, Topic::Connection(_)) {
             return Some(Rule::OtherScope);
         }
@@ -231,6 +244,23 @@ impl Reader {
             (Scope::Member, Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_)) => {
                 unless(self.memberships.covers(topic, offset), Rule::NotMember)
             }
+        }
+    }
+}
+
+/// True when what happens in the room about `object` is for `user`. Of what is about a
+/// node only the room knows: whoever loses the right to it is put out of the room.
+pub(super) fn admits(
+    kind: RoomKind,
+    object: &str,
+    user: &UserId,
+    is_member: impl FnOnce(&Topic) -> bool,
+) -> bool {
+    match kind {
+        RoomKind::Global | RoomKind::Node => true,
+        RoomKind::User => object == user.as_str(),
+        RoomKind::Workspace => {
+            Id::parse(object).is_ok_and(|workspace| is_member(&Topic::Workspace(workspace)))
         }
     }
 }

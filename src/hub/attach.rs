@@ -189,10 +189,13 @@ impl Shard {
     fn insert(&mut self, attach: &mut Attach, walk: &Walk, cursor: u64) -> Key {
         let mut seq = walk.first_seq;
         for record in &walk.sent {
-            // A replayed body of an ephemeral event is gone, and one of a topic that the
-            // user has left is not theirs any more; their numbers are.
+            // A replayed body of an ephemeral event, or of a message that was deleted, is
+            // gone, and one of a topic that the user has left is not theirs any more;
+            // their numbers are.
             let is_ephemeral = matches!(&record.body, Body::Event(event) if event.ephemeral);
-            if is_ephemeral || !attach.reader.still_reads(record) {
+            let is_gone = is_ephemeral || attach.realm.ring.was_deleted(record);
+            let is_theirs = attach.reader.still_reads(record) && attach.reader.may_see(record);
+            if is_gone || !is_theirs {
                 self.metrics.bodies_withheld_total.with_label_values(&["replayed"]).inc();
                 attach.link.push_noop(seq);
             } else {

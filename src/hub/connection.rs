@@ -62,6 +62,13 @@ impl Connection {
         self.cursor = record.position.offset;
     }
 
+    /// Notes `record` for this turn without its body.
+    pub(super) fn withhold(&mut self, record: &Record, turn: &mut Turn) {
+        turn.add(&mut self.chain, true);
+        self.seq += 1;
+        self.cursor = record.position.offset;
+    }
+
     /// Hands what this turn has for it to its link, written at once where possible.
     ///
     /// Returns false when the outbox is full: the socket has to go.
@@ -74,8 +81,8 @@ impl Connection {
         let steps = turn.steps(chain);
         let count = u64::try_from(turn.steps(chain).count()).unwrap_or(0);
         let first = self.seq - count;
-        let has_bodies =
-            self.view.is_none() || turn.steps(chain).any(|(_, is_withheld)| !is_withheld);
+        let has_bodies = !matches!(self.scope, Scope::Chat(_)) && self.view.is_none()
+            || turn.steps(chain).any(|(_, is_withheld)| !is_withheld);
         let settled = self.link.write_turn(first, steps, has_bodies, writer);
         for (reason, count) in [("pressure", settled.pressed), ("scope", settled.scoped)] {
             if count > 0 {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::{
-    addressed::omission,
+    addressed::{admits, omission},
     connection::Connection,
     deliveries::Deliveries,
     index::{Key, RealmIndex},
@@ -25,7 +25,7 @@ use crate::{
     metrics::{HubMetrics, Metrics},
     model::{
         Audience, Body, CloseCode, ConnectionId, Event, Face, Record, Revocation, RevocationScope,
-        Scope, Topic, UserId,
+        Scope, Topic, UserId, chat_subject,
     },
 };
 
@@ -134,7 +134,18 @@ impl Shard {
                     out.send_others(watchers.iter().copied(), user);
                 }
             }
-            Topic::Channel(_) | Topic::Team(_) | Topic::Room(_) | Topic::Chat(_) => {
+            Topic::Chat(_) => {
+                let subject = chat_subject(&event.data);
+                for key in index.of_topic(&event.to).iter().flat_map(|keys| keys.iter().copied()) {
+                    let Some(user) = out.user(key) else { continue };
+                    let is_theirs = subject.is_some_and(|(kind, object)| {
+                        let is_member = |topic: &Topic| index.is_member(user, topic);
+                        admits(kind, object, user, is_member)
+                    });
+                    out.send_body(key, is_theirs);
+                }
+            }
+            Topic::Channel(_) | Topic::Team(_) | Topic::Room(_) => {
                 if let Some(keys) = index.of_topic(&event.to) {
                     out.send_all(keys.iter().copied());
                 }
@@ -338,7 +349,17 @@ impl Delivery<'_> {
         }
     }
 
+    /// Whose a connection is.
+    fn user(&self, key: Key) -> Option<&UserId> {
+        Some(self.connections.get(key as usize)?.user())
+    }
+
     fn send(&mut self, key: Key) {
+        self.send_body(key, true);
+    }
+
+    /// Sends the event, or only its number when its body `is_theirs` not.
+    fn send_body(&mut self, key: Key, is_theirs: bool) {
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         if self.record.position.offset <= connection.cursor {
             return;
@@ -348,7 +369,11 @@ impl Delivery<'_> {
         if has_omissions && omission(self.event, connection.id, connection.user()).is_some() {
             return;
         }
-        connection.take(self.record, self.turn);
+        if is_theirs {
+            connection.take(self.record, self.turn);
+        } else {
+            connection.withhold(self.record, self.turn);
+        }
         if !connection.is_touched {
             connection.is_touched = true;
             self.touched.push(key);

@@ -241,4 +241,17 @@ impl ChatStore for AnyLog {
             Self::Redis(log) => log.chat_page(realm, room, query).await,
         }
     }
+
+    async fn chat_after(
+        &self,
+        realm: &RealmId,
+        room: &Id,
+        after: u64,
+        limit: usize,
+    ) -> Result<Page, LogError> {
+        match self {
+            Self::Memory(log) => log.chat_after(realm, room, after, limit).await,
+            Self::Redis(log) => log.chat_after(realm, room, after, limit).await,
+        }
+    }
 }

@@ -15,6 +15,7 @@
 mod away;
 mod backoff;
 mod bus;
+mod chat;
 mod checkpoints;
 mod connect;
 mod gauges;
@@ -47,8 +48,12 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use crate::{
     hub::{Rule, Verdict},
-    log::{ClusterNode, Draft, NodeFacts},
+    log::{
+        ChatDone, ChatError, ChatOp, ChatOutcome, ChatRefusal, ClusterNode, Draft, NodeFacts,
+        PageQuery,
+    },
 };
+pub use chat::Sweeper;
 pub use checkpoints::Checkpoints;
 pub use connect::{Arrival, Greet, Greeting, Resume, Welcome};
 pub use inspect::{Delivery, NodeInfo, RealmInfo};
@@ -62,7 +67,7 @@ pub use status::StatusTask;
 pub use tails::Tails;
 pub use watch::WatchError;
 
-use self::{gauges::Progress, rooms::Rooms};
+use self::{chat::ChatRealms, gauges::Progress, rooms::Rooms};
 use crate::{
     bus::Book,
     clock::Clock,
@@ -127,6 +132,7 @@ pub struct Node {
     metrics: Arc<Metrics>,
     clock: Clock,
     rooms: Arc<Rooms>,
+    chats: ChatRealms,
     realms: RwLock<HashMap<RealmId, RealmEntry>>,
     /// The key of the next life of a realm: none is used twice.
     next_key: AtomicUsize,
@@ -158,6 +164,13 @@ fn book_at_beginning(tail: &Tail) -> Book {
     book
 }
 
+impl RealmEntry {
+    /// Notes that the log has come at least so far.
+    fn heard_of(&self, offset: u64) {
+        self.progress.heard_of(offset);
+    }
+}
+
 impl Node {
     /// Builds a node and starts its tasks: hubs, tails, checkpoints, status.
     #[must_use]
@@ -180,6 +193,7 @@ impl Node {
             metrics: parts.metrics,
             clock: parts.clock,
             rooms: Arc::default(),
+            chats: ChatRealms::default(),
             realms: RwLock::default(),
             next_key: AtomicUsize::new(0),
             facts: parts.facts,
@@ -192,6 +206,8 @@ impl Node {
         tasks.spawn("tails", |stop| tails.run(stop));
         let checkpoints = Checkpoints::new(Arc::clone(&node));
         tasks.spawn("checkpoints", |stop| checkpoints.run(stop));
+        let sweeper = Sweeper::new(Arc::clone(&node));
+        tasks.spawn("rooms", |stop| sweeper.run(stop));
         let status = StatusTask::new(Arc::clone(&node), transitions_in);
         tasks.spawn("status", |stop| status.run(stop));
         node

@@ -363,6 +363,12 @@ where
     assert_eq!(page(1_000_000, 2).await, [""; 0]);
     assert_eq!(page(0, 0).await, [""; 0]);
     assert_eq!(page(0, 1_000_000).await, ["t1", "t2", "t3", "t4", "t5"]);
+    let after = async |number, limit| {
+        texts(&stage.log.chat_after(&stage.realm, &room, number, limit).await.unwrap())
+    };
+    assert_eq!(after(0, 2).await, ["t1", "t2"]);
+    assert_eq!(after(2, 100).await, ["t3", "t4", "t5"]);
+    assert_eq!(after(5, 100).await, [""; 0]);
 }
 
 /// Goal: whoever reads on from the oldest message that is known neither misses nor repeats

@@ -142,6 +142,8 @@ pub enum ChatOutcome {
     Known(ChatMessage),
     /// It is done.
     Done,
+    /// It is done as far as one step goes: do it again.
+    More,
 }
 
 /// Why a [`ChatOp`] was not done. The client's fault; nothing changed.
@@ -255,5 +257,23 @@ pub trait ChatStore: Send + Sync {
         realm: &RealmId,
         room: &Id,
         query: PageQuery,
+    ) -> impl Future<Output = Result<Page, LogError>> + Send;
+
+    /// The messages of a room after the one with number `after`, oldest first, `limit` at
+    /// most. Otherwise as [`ChatStore::chat_page`].
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the store can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn chat_after(
+        &self,
+        realm: &RealmId,
+        room: &Id,
+        after: u64,
+        limit: usize,
     ) -> impl Future<Output = Result<Page, LogError>> + Send;
 }

@@ -227,7 +227,7 @@ function verbs.sweep()
         end
     end
     for _, uuid in ipairs(rooms) do tell_room(read_room(uuid), 'h:' .. uuid) end
-    return done('done')
+    return done(#silent == SWEPT_MAX and 'more' or 'done')
 end
 
 return verbs[verb]()

@@ -118,6 +118,13 @@ impl Rooms {
         Page { messages: room.messages.range(begin..end).cloned().collect() }
     }
 
+    /// The messages of a room after the one with number `after`.
+    pub(super) fn after(&self, room: &Id, after: u64, limit: usize) -> Page {
+        let Some(room) = self.rooms.get(room) else { return Page::default() };
+        let begin = room.messages.partition_point(|(number, _)| *number <= after);
+        Page { messages: room.messages.iter().skip(begin).take(limit).cloned().collect() }
+    }
+
     /// Does something. `is_subscribed` tells whether the session of the socket hears a
     /// room already.
     pub(super) fn apply(
@@ -348,16 +355,16 @@ impl Rooms {
 
     fn sweep(&mut self, step: Step<'_>) -> Done {
         let mut changed = IndexSet::<Id>::new();
-        for _ in 0..SWEPT_MAX {
-            let Some((ends_at, uuid, connection)) = self.ends.first().cloned() else { break };
-            if ends_at > step.now_ms {
-                break;
-            }
+        let silent = self.ends.iter().take_while(|(ends_at, ..)| *ends_at <= step.now_ms);
+        let silent: Vec<_> = silent.take(SWEPT_MAX).cloned().collect();
+        let is_full = silent.len() == SWEPT_MAX;
+        for (_, uuid, connection) in silent {
             if self.exit(step, &uuid, connection) {
                 changed.insert(uuid);
             }
         }
-        self.told(changed)
+        let outcome = if is_full { ChatOutcome::More } else { ChatOutcome::Done };
+        Done { outcome, ..self.told(changed) }
     }
 }
 

@@ -89,4 +89,16 @@ impl ChatStore for MemoryLog {
         self.saved().await?;
         Ok(page)
     }
+
+    async fn chat_after(
+        &self,
+        realm: &RealmId,
+        room: &Id,
+        after: u64,
+        limit: usize,
+    ) -> Result<Page, LogError> {
+        let page = self.realm(realm).state.lock().rooms.after(room, after, limit);
+        self.saved().await?;
+        Ok(page)
+    }
 }

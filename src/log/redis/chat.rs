@@ -186,6 +186,19 @@ impl ChatStore for RedisLog {
         let reply = reply.map_err(|error| unavailable("a page", &error))?;
         page(&reply, room).ok_or_else(|| nonsense("a page"))
     }
+
+    async fn chat_after(
+        &self,
+        realm: &RealmId,
+        room: &Id,
+        after: u64,
+        limit: usize,
+    ) -> Result<Page, LogError> {
+        let own = [text(room.as_str()), text("after"), arg(after), arg(limit)];
+        let reply = self.context.run(realm, &PAGE, own).await;
+        let reply = reply.map_err(|error| unavailable("a page", &error))?;
+        page(&reply, room).ok_or_else(|| nonsense("a page"))
+    }
 }
 
 /// A text as JSON: scripts put it into the data of events as it is.
@@ -248,6 +261,7 @@ fn outcome(reply: &Reply) -> Option<ChatOutcome> {
             if word == "said" { ChatOutcome::Said(message) } else { ChatOutcome::Known(message) }
         }
         "done" => ChatOutcome::Done,
+        "more" => ChatOutcome::More,
         _ => return None,
     })
 }

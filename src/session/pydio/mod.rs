@@ -16,7 +16,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use self::outside::Outside;
+use self::{chat::Rooms, outside::Outside};
 use super::{
     context::Context,
     doorkeeper::{Admission, Ticket},
@@ -68,6 +68,8 @@ struct Base {
 struct PydioClient {
     client: Client,
     base: Base,
+    /// The chat rooms that it is in.
+    rooms: Rooms,
 }
 
 /// What follows a message.
@@ -156,10 +158,16 @@ impl Base {
             since,
             greet: if is_numbered { Box::new(greet) } else { Box::new(|_| None) },
         };
+        let is_chat = self.route == PydioRoute::Chat;
         let refusal = match context.node.connect(arrival).await {
-            Welcome::Fresh(seat) | Welcome::Resumed(seat) => {
+            Welcome::Fresh(seat) => {
                 let client = Client::begin(context, socket, seat).await;
-                return Some(PydioClient { client, base: self });
+                return Some(PydioClient { client, base: self, rooms: Rooms::default() });
+            }
+            Welcome::Resumed(seat) => {
+                let client = Client::begin(context, socket, seat).await;
+                let rooms = if is_chat { chat::go_on(&client).await } else { Rooms::default() };
+                return Some(PydioClient { client, base: self, rooms });
             }
             Welcome::Ended => Refusal::Ended,
             Welcome::Unavailable => Refusal::Unavailable,
@@ -206,7 +214,11 @@ fn refuse(context: &Context, socket: &Socket, refusal: &Refusal) {
 
 impl PydioClient {
     async fn leave(self, end: End) {
-        let Self { client, base } = self;
+        let Self { client, base, rooms } = self;
+        // Whoever took the connection over is in its rooms.
+        if client.socket.link().closed_with() != Some(CloseCode::ResumedElsewhere.number()) {
+            chat::end(&client.context, &client.seat, &rooms).await;
+        }
         base.meter.close(ending::leave(client, end).await);
     }
 
@@ -229,7 +241,7 @@ impl PydioClient {
         let Heard::Text(text) = heard else { return Next::Stay };
         match decode(&text, &context.json_limits()) {
             Ok(Control::Subscribe(subscribe)) => {
-                let Self { client, base } = self;
+                let Self { client, base, .. } = self;
                 let address = (&context, &client.socket);
                 match base.prove(address, subscribe).await {
                     Some(proved) => Next::Become(proved),
@@ -251,7 +263,8 @@ impl PydioClient {
 
     /// Gives the seat up; the socket stays open.
     async fn stand_up(self) -> Outside {
-        let Self { client, mut base } = self;
+        let Self { client, mut base, rooms } = self;
+        chat::end(&client.context, &client.seat, &rooms).await;
         let (context, socket) = ending::stand_up(client).await;
         base.ticket.forget_user();
         Outside { context, socket, base, resume: None, since: None }
@@ -259,7 +272,8 @@ impl PydioClient {
 
     /// Takes another seat in place of this one, right after what this one was sent.
     async fn become_other(self, proved: Proved) -> Option<Self> {
-        let Self { client, base } = self;
+        let Self { client, base, rooms } = self;
+        let old = client.seat.clone();
         let was_numbered = client.socket.link().encoding().numbered.is_none();
         let (context, mut socket) = ending::stand_up(client).await;
         let since = socket.link().left_at().map(|(_, cursor)| cursor);
@@ -274,6 +288,8 @@ impl PydioClient {
                 return None;
             }
         }
-        base.seat(context, socket, Proved { since, ..proved }).await
+        let mut seated = base.seat(context, socket, Proved { since, ..proved }).await?;
+        seated.rooms = chat::move_rooms((&old, rooms), &seated.client).await;
+        Some(seated)
     }
 }
