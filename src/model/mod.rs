@@ -24,8 +24,8 @@ mod topic;
 mod view;
 
 pub use bus::{
-    Audience, Bus, BusStage, BusTopic, Face, NodePaths, Policy, Rights, Root, Rule, Sight, Subject,
-    Who, Workspace, base_name, is_within,
+    Audience, Bus, BusStage, BusTopic, Face, NodePaths, NodePlace, Policy, Rights, Root, Rule,
+    Sight, Subject, Who, Workspace, base_name, is_within,
 };
 pub use close::{CloseCode, CloseRow};
 pub use encoding::{Encoding, Tail};

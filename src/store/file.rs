@@ -1,9 +1,9 @@
-//! The file of the store: three tables of redb.
+//! The file of the store: tables of redb.
 //!
 //! Invariants: a commit is on the disk when it returns; a file is read as a whole or
 //! refused; only one process has it open.
 
-use std::{error::Error, fs, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{error::Error, fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, Table,
@@ -33,6 +33,13 @@ const REVOKED: TableDefinition<'_, RevokedKey, (u64, u64)> = TableDefinition::ne
 /// Realm and user; the word of the choice or nothing, and the end of a timed dnd or 0.
 const CHOSEN: TableDefinition<'_, ChosenKey, (&str, u64)> = TableDefinition::new("chosen");
 
+/// Realm and id; the workspace as the log writes it.
+const WORKSPACES: TableDefinition<'_, WorkspaceKey, &str> = TableDefinition::new("workspaces");
+
+/// Realm and unique name; the full path.
+const NODES: TableDefinition<'_, WorkspaceKey, &str> = TableDefinition::new("nodes");
+
+type WorkspaceKey = (&'static str, &'static str);
 type MemberKey = (&'static str, &'static str, &'static str, &'static str);
 type RevokedKey = (&'static str, &'static str, &'static str);
 type ChosenKey = (&'static str, &'static str);
@@ -103,6 +110,8 @@ fn format(database: &Database) -> Result<u64, Failure> {
         writing.open_table(MEMBERS)?;
         writing.open_table(REVOKED)?;
         writing.open_table(CHOSEN)?;
+        writing.open_table(WORKSPACES)?;
+        writing.open_table(NODES)?;
     }
     writing.commit()?;
     Ok(found)
@@ -137,6 +146,18 @@ fn read(database: &Database) -> Result<(Saved, u64), Failure> {
         if until != 0 {
             chosen.push((user, ManualStatus::DndUntil(until)));
         }
+    }
+    for row in reading.open_table(WORKSPACES)?.iter()? {
+        let (key, text) = row?;
+        let (realm, id) = key.value();
+        let workspace = (Id::parse(id)?, text.value().to_owned());
+        saved.entry(Id::parse(realm)?).or_default().workspaces.push(workspace);
+    }
+    for row in reading.open_table(NODES)?.iter()? {
+        let (key, path) = row?;
+        let (realm, uuid) = key.value();
+        let node = (Arc::from(uuid), Arc::from(path.value()));
+        saved.entry(Id::parse(realm)?).or_default().nodes.push(node);
     }
     // In the order of the changes: lists of members show who joined first.
     members.sort_unstable_by_key(|(number, ..)| *number);
@@ -181,6 +202,8 @@ struct Tables<'a> {
     members: Table<'a, MemberKey, (u64, u8)>,
     revoked: Table<'a, RevokedKey, (u64, u64)>,
     chosen: Table<'a, ChosenKey, (&'static str, u64)>,
+    workspaces: Table<'a, WorkspaceKey, &'static str>,
+    nodes: Table<'a, WorkspaceKey, &'static str>,
 }
 
 impl<'a> Tables<'a> {
@@ -189,6 +212,8 @@ impl<'a> Tables<'a> {
             members: writing.open_table(MEMBERS)?,
             revoked: writing.open_table(REVOKED)?,
             chosen: writing.open_table(CHOSEN)?,
+            workspaces: writing.open_table(WORKSPACES)?,
+            nodes: writing.open_table(NODES)?,
         })
     }
 
@@ -209,6 +234,13 @@ impl<'a> Tables<'a> {
                     RevocationScope::Everyone => ("everyone", ""),
                 };
                 self.revoked.insert((realm.as_str(), kind, id), (number, revocation.at_ms))?;
+            }
+            Change::Workspace { realm, id, text } => {
+                let key = (realm.as_str(), id.as_str());
+                put(&mut self.workspaces, key, text.as_deref())?;
+            }
+            Change::Node { realm, uuid, path } => {
+                put(&mut self.nodes, (realm.as_str(), uuid), path.as_deref())?;
             }
             Change::Chosen { realm, user, chosen } => {
                 self.choose((realm.as_str(), user.as_str()), *chosen)?;
@@ -236,6 +268,19 @@ impl<'a> Tables<'a> {
         self.chosen.insert(key, (status.as_str(), 0))?;
         Ok(())
     }
+}
+
+/// Writes a row, or takes it out.
+fn put(
+    table: &mut Table<'_, WorkspaceKey, &'static str>,
+    key: (&str, &str),
+    text: Option<&str>,
+) -> Result<(), Failure> {
+    match text {
+        Some(text) => table.insert(key, text)?,
+        None => table.remove(key)?,
+    };
+    Ok(())
 }
 
 fn topic(kind: &str, id: &str) -> Result<Topic, Failure> {

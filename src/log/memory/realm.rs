@@ -84,10 +84,14 @@ impl Session {
 }
 
 impl RealmState {
-    /// An empty log with these people.
+    /// An empty log with these people and workspaces.
     ///
     /// Its generation is numbered by `now_ms`, so that a later life has a higher number.
-    pub(super) fn new(limits: MemoryLimits, people: People, now_ms: u64) -> Self {
+    pub(super) fn new(
+        limits: MemoryLimits,
+        (people, bus): (People, BusState),
+        now_ms: u64,
+    ) -> Self {
         let nonce = u64::from_le_bytes(random_bytes());
         let generation = Generation::new(&format!("{now_ms}.{nonce:016x}"));
         Self {
@@ -97,7 +101,7 @@ impl RealmState {
             records: VecDeque::new(),
             records_bytes: 0,
             people,
-            bus: BusState::default(),
+            bus,
             sessions: HashMap::default(),
             ended: VecDeque::new(),
             tails: Vec::new(),
@@ -150,6 +154,7 @@ impl RealmState {
             }
         }
         self.check_memberships(&body)?;
+        self.bus.check(&body)?;
         let body = self.bus.complete(body);
         let position = self.enter(body, now_us, sequel);
         if let Some((id, digest)) = id {
@@ -218,8 +223,8 @@ impl RealmState {
     fn apply(&mut self, body: &Body, offset: u64) {
         let oldest = self.oldest_offset();
         match body {
-            Body::Event(_) | Body::Bus(_) | Body::Disconnect { .. } | Body::Unknown => {}
-            Body::Workspace { .. } | Body::Nodes(_) => self.bus.apply(body),
+            Body::Event(_) | Body::Disconnect { .. } | Body::Unknown => {}
+            Body::Bus(_) | Body::Workspace { .. } | Body::Nodes(_) => self.bus.apply(body, offset),
             Body::Members { topic, add, remove } => {
                 for user in add {
                     self.people.join(user, topic, offset, oldest);
@@ -372,6 +377,10 @@ impl RealmState {
 
     pub(super) fn memberships(&self, user: &UserId) -> (Position, Memberships) {
         (self.end.clone(), self.people.memberships(user).cloned().unwrap_or_default())
+    }
+
+    pub(super) fn node_path(&self, uuid: &str) -> Option<Arc<str>> {
+        self.bus.node_path(uuid)
     }
 
     pub(super) fn members(&self, topic: &Topic) -> Vec<UserId> {
