@@ -16,7 +16,7 @@ use super::{
     json::{self, Object, Refusal, member, name, text},
 };
 use crate::model::{
-    Audience, BusStage, BusTopic, Face, Id, Policy, Record, Sight, Workspace, base_name,
+    Audience, BusStage, BusTopic, Face, Id, NodePlace, Policy, Record, Sight, Workspace, base_name,
 };
 
 /// The types of changes, by number.
@@ -43,7 +43,7 @@ const POLICIES: &str = "pydio:meta-policies";
 const WORKSPACE: &str = "EventWorkspaceId";
 
 /// Reads a change.
-pub(super) fn accept(mut change: Object) -> Result<Accepted, Refusal> {
+pub(super) fn accept(topic: BusTopic, mut change: Object) -> Result<Accepted, Refusal> {
     let kind = name(&change, "Type", &TYPES)?;
     let source = node(&mut change, "Source")?;
     let target = node(&mut change, "Target")?;
@@ -60,9 +60,13 @@ pub(super) fn accept(mut change: Object) -> Result<Accepted, Refusal> {
     let is_batched = matches!(kind, "CREATE" | "UPDATE_CONTENT" | "UPDATE_META");
     let stage = match kind {
         "READ" => BusStage::Void,
-        _ if is_batched && uuid_of(&target).is_some() => BusStage::Whole,
+        _ if is_batched && uuid_of(&target).is_some() => BusStage::Part,
         _ => BusStage::Whole,
     };
+    let place = place(topic, kind, source.as_ref(), target.as_ref());
+    // These come after everything that waits for the same node.
+    let is_last_word = matches!(kind, "DELETE" | "UPDATE_PATH");
+    let node = node.filter(|_| is_last_word || stage == BusStage::Part);
     let mut normal = Object::new();
     normal.insert("Type".to_owned(), kind.into());
     for (side, node) in [("Source", source), ("Target", target)] {
@@ -74,7 +78,24 @@ pub(super) fn accept(mut change: Object) -> Result<Accepted, Refusal> {
         }
     }
     let data = Bytes::from(Value::Object(normal).to_string());
-    Ok(Accepted { data, stage, node })
+    Ok(Accepted { data, stage, node, place, logout: None })
+}
+
+/// What a change says of the place of a node.
+fn place(
+    topic: BusTopic,
+    kind: &str,
+    source: Option<&Object>,
+    target: Option<&Object>,
+) -> Option<NodePlace> {
+    if topic != BusTopic::Tree || kind == "READ" {
+        return None;
+    }
+    let is_gone = kind == "DELETE";
+    let node = if is_gone { source.or(target) } else { target }?;
+    let (uuid, path) = (text(node, "Uuid"), text(node, "Path"));
+    let is_known = !uuid.is_empty() && (is_gone || !path.is_empty());
+    is_known.then(|| NodePlace { uuid: Arc::from(uuid), path: (!is_gone).then(|| Arc::from(path)) })
 }
 
 /// One side of a change in its normal form.

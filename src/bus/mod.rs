@@ -12,6 +12,7 @@
 mod book;
 mod change;
 mod json;
+mod merge;
 mod notice;
 mod workspace;
 
@@ -20,12 +21,13 @@ mod tests;
 
 pub use book::Book;
 pub use json::Refusal;
+pub use merge::{Merged, Waiting};
 pub use workspace::{RuleDraft, clean_path, workspace};
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::model::{BusStage, BusTopic, Event, Face, Record, Renderings, Topic};
+use crate::model::{BusStage, BusTopic, Event, Face, NodePlace, Record, Renderings, Topic, UserId};
 
 /// A bus event that can be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +36,12 @@ pub struct Accepted {
     pub data: Bytes,
     /// Whether it is delivered by itself.
     pub stage: BusStage,
-    /// The node that it changes, where the order of its changes matters.
+    /// The node that it changes, when it is a part or must come after all parts.
     pub node: Option<String>,
+    /// What it says of the place of a node.
+    pub place: Option<NodePlace>,
+    /// The user who has logged out by it.
+    pub logout: Option<UserId>,
 }
 
 /// Reads what is to be published on `topic`.
@@ -46,7 +52,7 @@ pub struct Accepted {
 pub fn accept(topic: BusTopic, text: &str) -> Result<Accepted, Refusal> {
     let value = json::object(text)?;
     match topic {
-        BusTopic::Tree | BusTopic::Meta => change::accept(value),
+        BusTopic::Tree | BusTopic::Meta => change::accept(topic, value),
         BusTopic::Task => notice::accept_task(value),
         BusTopic::Idm => notice::accept_idm(value),
         BusTopic::Activity => notice::accept_activity(value),

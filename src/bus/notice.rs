@@ -39,7 +39,12 @@ pub(super) fn accept_task(mut event: Object) -> Result<Accepted, Refusal> {
 pub(super) fn accept_idm(mut event: Object) -> Result<Accepted, Refusal> {
     put_name(&mut event, "Type", &IDM_TYPES)?;
     event.insert("@type".to_owned(), "idm".into());
-    Ok(accepted(event))
+    let is_logout = event.get("Type").and_then(Value::as_str) == Some("LOGOUT");
+    let logout = match concerned(&event) {
+        Some(Audience::User(user)) if is_logout => Some(user),
+        Some(_) | None => None,
+    };
+    Ok(Accepted { logout, ..accepted(event) })
 }
 
 /// Reads an activity.
@@ -70,7 +75,7 @@ fn put_name(event: &mut Object, field: &str, names: &[&'static str]) -> Result<(
 fn accepted(mut event: Object) -> Accepted {
     prune(&mut event);
     let data = Bytes::from(Value::Object(event).to_string());
-    Accepted { data, stage: BusStage::Whole, node: None }
+    Accepted { data, stage: BusStage::Whole, node: None, place: None, logout: None }
 }
 
 /// The message of a task event.

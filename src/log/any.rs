@@ -141,6 +141,13 @@ impl RealmLog for AnyLog {
         }
     }
 
+    async fn node_path(&self, realm: &RealmId, uuid: &str) -> Result<Option<Arc<str>>, LogError> {
+        match self {
+            Self::Memory(log) => log.node_path(realm, uuid).await,
+            Self::Redis(log) => log.node_path(realm, uuid).await,
+        }
+    }
+
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
         match self {
             Self::Memory(log) => log.attach(realm).await,

@@ -34,14 +34,7 @@ pub(super) struct Entry {
 #[error("a record of the log can't be read")]
 pub(super) struct Malformed;
 
-/// What every header has, and some have only.
-#[derive(Debug, Serialize, Deserialize)]
-struct Moment {
-    /// Microseconds since 1970.
-    at: u64,
-}
-
-/// What most headers have.
+/// What every header has.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     /// Microseconds since 1970.
@@ -160,19 +153,7 @@ pub(super) fn encode(body: &Body, at_us: u64, session_ttl_ms: u64) -> Entry {
                 Rest::Revocation { scope: scope.to_owned(), id: id.to_owned(), before: *at_ms };
             ('r', address(&Topic::Everyone), rest)
         }
-        Body::Bus(event) => {
-            let header = bus::bus_header(event, at_us);
-            return Entry { kind: 'b', address: everyone(), header, body: event.data.clone() };
-        }
-        Body::Workspace { id, is, was } => {
-            let address = address(&Topic::Workspace(id.clone()));
-            let body = bus::change_text(is.as_deref(), was.as_deref());
-            return Entry { kind: 'p', address, header: moment(at_us), body };
-        }
-        Body::Nodes(nodes) => {
-            let body = bus::nodes_text(nodes);
-            return Entry { kind: 'n', address: everyone(), header: moment(at_us), body };
-        }
+        Body::Bus(_) | Body::Workspace { .. } | Body::Nodes(_) => return bus::encode(body, at_us),
         // Nobody publishes it: written out, it stays what nobody can read.
         Body::Unknown => {
             let rest = Rest::Members { add: Vec::new(), rm: Vec::new() };
@@ -184,16 +165,6 @@ pub(super) fn encode(body: &Body, at_us: u64, session_ttl_ms: u64) -> Entry {
         }
     };
     Entry { kind, address: to, header: text(&Header { at: at_us, rest }), body: Bytes::new() }
-}
-
-/// The address of what is for no topic.
-fn everyone() -> String {
-    address(&Topic::Everyone)
-}
-
-/// A header that has nothing but its moment.
-fn moment(at: u64) -> String {
-    text(&Moment { at })
 }
 
 fn encode_event(event: &Event, at_us: u64) -> Entry {
@@ -231,7 +202,7 @@ pub(super) fn decode(
         return decode_event(to, &header, kind == b"f", body);
     }
     if matches!(kind, b"b" | b"p" | b"n") {
-        return decode_bus(kind, to, header, body);
+        return bus::decode(kind, to, header, body);
     }
     let Header { at, rest } = serde_json::from_slice(header).map_err(|_| Malformed)?;
     let body = match (kind, rest) {
@@ -264,27 +235,6 @@ pub(super) fn decode(
         (b"x", Rest::Disconnect { code, reason }) => {
             Body::Disconnect { target: to, code, reason: Arc::from(reason) }
         }
-        _ => return Err(Malformed),
-    };
-    Ok((body, at))
-}
-
-fn decode_bus(
-    kind: &[u8],
-    to: Topic,
-    header: &[u8],
-    body: Bytes,
-) -> Result<(Body, u64), Malformed> {
-    if kind == b"b" {
-        return bus::bus(header, body).map(|(event, at)| (Body::Bus(event), at));
-    }
-    let Moment { at } = serde_json::from_slice(header).map_err(|_| Malformed)?;
-    let body = match (kind, to) {
-        (b"p", Topic::Workspace(id)) => {
-            let (is, was) = bus::change(&body)?;
-            Body::Workspace { id, is, was }
-        }
-        (b"n", _) => Body::Nodes(bus::nodes(&body)?),
         _ => return Err(Malformed),
     };
     Ok((body, at))
@@ -400,6 +350,7 @@ mod tests {
                 reason: Arc::from("bye\n"),
             },
         ];
+        all.extend(super::super::bus::samples());
         for scope in [
             RevocationScope::User(id("u")),
             RevocationScope::Session(id("s")),

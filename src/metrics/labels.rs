@@ -42,7 +42,7 @@ pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
 
 /// Scripts and commands that Redis is asked for.
-pub const REDIS_COMMANDS: [&str; 17] = [
+pub const REDIS_COMMANDS: [&str; 18] = [
     "publish",
     "open",
     "claim",
@@ -51,6 +51,7 @@ pub const REDIS_COMMANDS: [&str; 17] = [
     "memberships",
     "members",
     "workspaces",
+    "node_path",
     "range",
     "beat",
     "report",

@@ -78,10 +78,21 @@ pub struct Bus {
     pub stage: BusStage,
     /// The change as it was published: a JSON object with full paths.
     pub data: Bytes,
-    /// The node that it changes, where the order of its changes matters.
+    /// The node that it changes, when it is a part or must come after all parts.
     pub node: Option<Arc<str>>,
     /// The server that accepted it.
     pub origin: Arc<str>,
+    /// What it says of the place of a node.
+    pub place: Option<NodePlace>,
+}
+
+/// Where one node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlace {
+    /// Its unique name.
+    pub uuid: Arc<str>,
+    /// Its full path; `None` when it is gone.
+    pub path: Option<Arc<str>>,
 }
 
 /// Where nodes are: the unique names and full paths of some, and names of those that are

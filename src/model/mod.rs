@@ -25,8 +25,8 @@ mod topic;
 mod view;
 
 pub use bus::{
-    Audience, Bus, BusStage, BusTopic, Face, NodePaths, Policy, Rights, Root, Rule, Sight, Subject,
-    Who, Workspace, base_name, is_within,
+    Audience, Bus, BusStage, BusTopic, Face, NodePaths, NodePlace, Policy, Rights, Root, Rule,
+    Sight, Subject, Who, Workspace, base_name, is_within,
 };
 pub use chat::{
     CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, ChatSeat, RoomKey, RoomKind,

@@ -74,7 +74,7 @@ impl Node {
             RoomKind::Global => return Ok(EVERYTHING),
             RoomKind::User => return Ok(if object == user { EVERYTHING } else { NOTHING }),
             RoomKind::Workspace => None,
-            RoomKind::Node => match self.path_of(realm, object).await? {
+            RoomKind::Node => match self.node_path(realm, object.as_str()).await? {
                 Some(path) => Some(path),
                 None => return Ok(NOTHING),
             },
@@ -231,11 +231,5 @@ impl Sweeper {
             }
             self.0.sweep().await;
         }
-    }
-}
-
-impl Node {
-    async fn path_of(&self, _realm: &RealmId, _node: &Id) -> Result<Option<Arc<str>>, LogError> {
-        Ok(None)
     }
 }

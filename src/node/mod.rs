@@ -67,9 +67,9 @@ pub use status::StatusTask;
 pub use tails::Tails;
 pub use watch::WatchError;
 
-use self::{chat::ChatRealms, gauges::Progress, rooms::Rooms};
+use self::{bus::Merging, chat::ChatRealms, gauges::Progress, rooms::Rooms};
 use crate::{
-    bus::Book,
+    bus::{Book, Waiting},
     clock::Clock,
     hub::{Command, Hub, HubHandle, Realm, Ring},
     lifecycle::Tasks,
@@ -153,6 +153,8 @@ pub(crate) struct RealmEntry {
     progress: Arc<Progress>,
     /// The workspaces at the place that the tail has carried.
     pub(crate) bus: Arc<Mutex<Book>>,
+    /// The changes of nodes that wait there to be merged.
+    pub(crate) waiting: Arc<Mutex<Waiting>>,
 }
 
 /// The workspaces before the first record that the log still has.
@@ -208,6 +210,8 @@ impl Node {
         tasks.spawn("checkpoints", |stop| checkpoints.run(stop));
         let sweeper = Sweeper::new(Arc::clone(&node));
         tasks.spawn("rooms", |stop| sweeper.run(stop));
+        let merging = Merging::new(Arc::clone(&node));
+        tasks.spawn("merging", |stop| merging.run(stop));
         let status = StatusTask::new(Arc::clone(&node), transitions_in);
         tasks.spawn("status", |stop| status.run(stop));
         node
@@ -273,17 +277,18 @@ impl Node {
         let before = tail.backlog.first().map_or(began_at, |oldest| oldest.position.offset - 1);
         let ring = Ring::new(before, limits.ring_events, limits.ring_bytes);
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let mut book = book_at_beginning(tail);
+        let (mut book, mut waiting) = (book_at_beginning(tail), Waiting::default());
         for record in &tail.backlog {
             book.take(record);
+            waiting.note(record);
             ring.push(record);
             self.rooms.note(key, record);
         }
         debug_assert_eq!(ring.fill().last, began_at, "the backlog ends where the tail begins");
         let realm = Realm::new(id.clone(), ring, tail.position.clone(), tail.gate.clone());
         let progress = Arc::new(Progress::new(began_at));
-        let bus = Arc::new(Mutex::new(book));
-        let entry = RealmEntry { key, realm: Arc::new(realm), progress, bus };
+        let (bus, waiting) = (Arc::new(Mutex::new(book)), Arc::new(Mutex::new(waiting)));
+        let entry = RealmEntry { key, realm: Arc::new(realm), progress, bus, waiting };
         self.realms.write().insert(id.clone(), entry.clone());
         entry
     }

@@ -176,6 +176,7 @@ impl Runner {
         for record in &records {
             // Before anybody sees it, so that all see the same.
             self.entry.bus.lock().take(record);
+            self.entry.waiting.lock().note(record);
             self.entry.realm.ring.push(record);
             node.rooms.note(self.entry.key, record);
         }

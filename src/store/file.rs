@@ -3,7 +3,7 @@
 //! Invariants: a commit is on the disk when it returns; a file is read as a whole or
 //! refused; only one process has it open.
 
-use std::{error::Error, fs, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{error::Error, fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, Table,
@@ -36,6 +36,13 @@ const REVOKED: TableDefinition<'_, RevokedKey, (u64, u64)> = TableDefinition::ne
 /// Realm and user; the word of the choice or nothing, and the end of a timed dnd or 0.
 const CHOSEN: TableDefinition<'_, ChosenKey, (&str, u64)> = TableDefinition::new("chosen");
 
+/// Realm and id; the workspace as the log writes it.
+const WORKSPACES: TableDefinition<'_, WorkspaceKey, &str> = TableDefinition::new("workspaces");
+
+/// Realm and unique name; the full path.
+const NODES: TableDefinition<'_, WorkspaceKey, &str> = TableDefinition::new("nodes");
+
+type WorkspaceKey = (&'static str, &'static str);
 type MemberKey = (&'static str, &'static str, &'static str, &'static str);
 type RevokedKey = (&'static str, &'static str, &'static str);
 type ChosenKey = (&'static str, &'static str);
@@ -107,6 +114,8 @@ fn format(database: &Database) -> Result<u64, Failure> {
         writing.open_table(REVOKED)?;
         writing.open_table(CHOSEN)?;
         RoomTables::open(&writing)?;
+        writing.open_table(WORKSPACES)?;
+        writing.open_table(NODES)?;
     }
     writing.commit()?;
     Ok(found)
@@ -141,6 +150,18 @@ fn read(database: &Database) -> Result<(Saved, u64), Failure> {
         if until != 0 {
             chosen.push((user, ManualStatus::DndUntil(until)));
         }
+    }
+    for row in reading.open_table(WORKSPACES)?.iter()? {
+        let (key, text) = row?;
+        let (realm, id) = key.value();
+        let workspace = (Id::parse(id)?, text.value().to_owned());
+        saved.entry(Id::parse(realm)?).or_default().workspaces.push(workspace);
+    }
+    for row in reading.open_table(NODES)?.iter()? {
+        let (key, path) = row?;
+        let (realm, uuid) = key.value();
+        let node = (Arc::from(uuid), Arc::from(path.value()));
+        saved.entry(Id::parse(realm)?).or_default().nodes.push(node);
     }
     // In the order of the changes: lists of members show who joined first.
     members.sort_unstable_by_key(|(number, ..)| *number);
@@ -187,6 +208,8 @@ struct Tables<'a> {
     revoked: Table<'a, RevokedKey, (u64, u64)>,
     chosen: Table<'a, ChosenKey, (&'static str, u64)>,
     rooms: RoomTables<'a>,
+    workspaces: Table<'a, WorkspaceKey, &'static str>,
+    nodes: Table<'a, WorkspaceKey, &'static str>,
 }
 
 impl<'a> Tables<'a> {
@@ -196,6 +219,8 @@ impl<'a> Tables<'a> {
             revoked: writing.open_table(REVOKED)?,
             chosen: writing.open_table(CHOSEN)?,
             rooms: RoomTables::open(writing)?,
+            workspaces: writing.open_table(WORKSPACES)?,
+            nodes: writing.open_table(NODES)?,
         })
     }
 
@@ -216,6 +241,13 @@ impl<'a> Tables<'a> {
                     RevocationScope::Everyone => ("everyone", ""),
                 };
                 self.revoked.insert((realm.as_str(), kind, id), (number, revocation.at_ms))?;
+            }
+            Change::Workspace { realm, id, text } => {
+                let key = (realm.as_str(), id.as_str());
+                put(&mut self.workspaces, key, text.as_deref())?;
+            }
+            Change::Node { realm, uuid, path } => {
+                put(&mut self.nodes, (realm.as_str(), uuid), path.as_deref())?;
             }
             Change::Chosen { realm, user, chosen } => {
                 self.choose((realm.as_str(), user.as_str()), *chosen)?;
@@ -246,6 +278,19 @@ impl<'a> Tables<'a> {
         self.chosen.insert(key, (status.as_str(), 0))?;
         Ok(())
     }
+}
+
+/// Writes a row, or takes it out.
+fn put(
+    table: &mut Table<'_, WorkspaceKey, &'static str>,
+    key: (&str, &str),
+    text: Option<&str>,
+) -> Result<(), Failure> {
+    match text {
+        Some(text) => table.insert(key, text)?,
+        None => table.remove(key)?,
+    };
+    Ok(())
 }
 
 fn topic(kind: &str, id: &str) -> Result<Topic, Failure> {

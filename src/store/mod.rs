@@ -61,6 +61,24 @@ pub enum Change {
         /// Whose, and when.
         revocation: Revocation,
     },
+    /// A workspace of Pydio was defined, or ceased to be.
+    Workspace {
+        /// The tenant.
+        realm: RealmId,
+        /// Which.
+        id: Id,
+        /// What it is from now on, as the log writes it.
+        text: Option<String>,
+    },
+    /// A node of Pydio has a place, or none any more.
+    Node {
+        /// The tenant.
+        realm: RealmId,
+        /// Its unique name.
+        uuid: Arc<str>,
+        /// Its full path.
+        path: Option<Arc<str>>,
+    },
     /// A user chose a status; `Online` is no choice.
     Chosen {
         /// The tenant.
@@ -112,6 +130,10 @@ pub struct SavedRealm {
     pub members: Vec<(UserId, Topic, bool)>,
     /// Revocations, in the order of the changes.
     pub revocations: Vec<Revocation>,
+    /// Workspaces of Pydio.
+    pub workspaces: Vec<(Id, String)>,
+    /// Where nodes of Pydio are.
+    pub nodes: Vec<(Arc<str>, Arc<str>)>,
     /// What users chose; a timed choice follows the one that it covers.
     pub chosen: Vec<(UserId, ManualStatus)>,
     /// Chat rooms, in no order.

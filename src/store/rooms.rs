@@ -44,7 +44,11 @@ impl<'a> RoomTables<'a> {
             Change::Unsaid { realm, room, number } => {
                 self.messages.remove((realm.as_str(), room.as_str(), *number))?;
             }
-            Change::Member { .. } | Change::Revoked { .. } | Change::Chosen { .. } => {}
+            Change::Member { .. }
+            | Change::Revoked { .. }
+            | Change::Chosen { .. }
+            | Change::Workspace { .. }
+            | Change::Node { .. } => {}
         }
         Ok(())
     }

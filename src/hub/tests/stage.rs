@@ -17,8 +17,8 @@ use crate::{
     lifecycle::Gate,
     metrics::Metrics,
     model::{
-        Body, ConnectionId, Encoding, Event, Generation, Id, Identity, Memberships, Position,
-        Record, Rendering, RenderingSlot, Renderings, Scope, Tag, Tail, Topic,
+        Audience, Body, ConnectionId, Encoding, Event, Generation, Id, Identity, Memberships,
+        Position, Record, Rendering, RenderingSlot, Renderings, Scope, Tag, Tail, Topic,
     },
     ws::frame,
 };
@@ -300,6 +300,24 @@ impl Stage {
                     let by_user = to_many && event.omit_users.contains(&user);
                     if is_addressed && !by_connection && !by_user {
                         sent.push(record.position.offset);
+                    }
+                }
+                Body::Bus(_) if record.position.offset > session.base => {
+                    let Scope::Bus(subject) = &session.scope else { continue };
+                    let is_boss = subject.roles.contains(&id("boss"));
+                    for face in record.faces() {
+                        let is_for = match &face.audience {
+                            Audience::User(to) => *to == user,
+                            Audience::Role(_) => is_boss,
+                            Audience::Admins => subject.profile.is_some(),
+                            Audience::Members { workspace, sight } => {
+                                topics.contains(&Topic::Workspace(workspace.clone()))
+                                    && (sight.is_none() || !is_boss)
+                            }
+                        };
+                        if is_for {
+                            sent.push(record.position.offset);
+                        }
                     }
                 }
                 Body::Event(_)

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use super::super::wire::Malformed;
-use crate::model::{Bus, BusStage, BusTopic, Id, NodePaths, Root, Rule, Who, Workspace};
+use super::super::wire::{Entry, Malformed, address};
+use crate::model::{
+    Body, Bus, BusStage, BusTopic, Id, NodePaths, NodePlace, Root, Rule, Topic, Who, Workspace,
+};
 
-/// The header of a bus event. A script reads `u`, `s`, `f` and `g`.
+/// The header of a bus event. A script reads `s`, `u`, `f`, `g` and `q`.
 #[derive(Debug, Serialize, Deserialize)]
 struct BusHeader {
     /// Microseconds since 1970.
@@ -31,6 +33,9 @@ struct BusHeader {
     /// and the last one.
     #[serde(default, skip_serializing_if = "is_zero")]
     g: u64,
+    /// A node and its path; an empty one when it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    q: Option<(String, String)>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -64,8 +69,64 @@ fn text(shape: &impl Serialize) -> String {
     serde_json::to_string(shape).unwrap_or_default()
 }
 
+/// A header that has nothing but its moment.
+#[derive(Debug, Serialize, Deserialize)]
+struct Moment {
+    /// Microseconds since 1970.
+    at: u64,
+}
+
+/// The entry of a body of the bus.
+pub(in crate::log) fn encode(body: &Body, at: u64) -> Entry {
+    let header = text(&Moment { at });
+    let everyone = address(&Topic::Everyone);
+    match body {
+        Body::Bus(bus) => {
+            let (header, body) = (bus_header(bus, at), bus.data.clone());
+            Entry { kind: 'b', address: everyone, header, body }
+        }
+        Body::Workspace { id, is, was } => {
+            let address = address(&Topic::Workspace(id.clone()));
+            Entry { kind: 'p', address, header, body: change_text(is.as_deref(), was.as_deref()) }
+        }
+        Body::Nodes(nodes) => {
+            Entry { kind: 'n', address: everyone, header, body: nodes_text(nodes) }
+        }
+        // Not of the bus: written out, it is what nobody can read.
+        Body::Event(_)
+        | Body::Members { .. }
+        | Body::Seeds { .. }
+        | Body::Watch { .. }
+        | Body::Revocation(_)
+        | Body::Disconnect { .. }
+        | Body::Unknown => Entry { kind: '?', address: everyone, header, body: Bytes::new() },
+    }
+}
+
+/// What an entry of the bus says, and when it was accepted.
+pub(in crate::log) fn decode(
+    kind: &[u8],
+    to: Topic,
+    header: &[u8],
+    body: Bytes,
+) -> Result<(Body, u64), Malformed> {
+    if kind == b"b" {
+        return bus(header, body).map(|(event, at)| (Body::Bus(event), at));
+    }
+    let Moment { at } = serde_json::from_slice(header).map_err(|_| Malformed)?;
+    let body = match (kind, to) {
+        (b"p", Topic::Workspace(id)) => {
+            let (is, was) = change(&body)?;
+            Body::Workspace { id, is, was }
+        }
+        (b"n", _) => Body::Nodes(nodes(&body)?),
+        _ => return Err(Malformed),
+    };
+    Ok((body, at))
+}
+
 /// The header of a bus event.
-pub(in crate::log) fn bus_header(bus: &Bus, at_us: u64) -> String {
+fn bus_header(bus: &Bus, at_us: u64) -> String {
     let (stage, first, last) = match bus.stage {
         BusStage::Whole => ('w', 0, 0),
         BusStage::Part => ('p', 0, 0),
@@ -80,11 +141,14 @@ pub(in crate::log) fn bus_header(bus: &Bus, at_us: u64) -> String {
         n: (*bus.origin).to_owned(),
         f: first,
         g: last,
+        q: bus.place.as_ref().map(|NodePlace { uuid, path }| {
+            ((**uuid).to_owned(), path.as_deref().unwrap_or_default().to_owned())
+        }),
     })
 }
 
 /// The bus event with this header and body, and when it was accepted.
-pub(in crate::log) fn bus(header: &[u8], data: Bytes) -> Result<(Bus, u64), Malformed> {
+fn bus(header: &[u8], data: Bytes) -> Result<(Bus, u64), Malformed> {
     let header: BusHeader = serde_json::from_slice(header).map_err(|_| Malformed)?;
     let is_object =
         data.first() == Some(&b'{') && serde_json::from_slice::<IgnoredAny>(&data).is_ok();
@@ -104,6 +168,10 @@ pub(in crate::log) fn bus(header: &[u8], data: Bytes) -> Result<(Bus, u64), Malf
         data,
         node: header.u.map(Arc::from),
         origin: Arc::from(header.n),
+        place: header.q.map(|(uuid, path)| NodePlace {
+            uuid: Arc::from(uuid),
+            path: (!path.is_empty()).then(|| Arc::from(path)),
+        }),
     };
     Ok((bus, header.at))
 }
@@ -148,7 +216,7 @@ fn read(wire: WorkspaceWire) -> Result<Workspace, Malformed> {
 }
 
 /// The body of a change of a workspace.
-pub(in crate::log) fn change_text(is: Option<&Workspace>, was: Option<&Workspace>) -> Bytes {
+fn change_text(is: Option<&Workspace>, was: Option<&Workspace>) -> Bytes {
     let one = |one: Option<&Workspace>| one.map_or_else(|| "null".to_owned(), workspace_text);
     format!(r#"{{"is":{},"was":{}}}"#, one(is), one(was)).into()
 }
@@ -156,7 +224,7 @@ pub(in crate::log) fn change_text(is: Option<&Workspace>, was: Option<&Workspace
 type Change = (Option<Arc<Workspace>>, Option<Arc<Workspace>>);
 
 /// The change that [`change_text`] wrote.
-pub(in crate::log) fn change(text: &[u8]) -> Result<Change, Malformed> {
+fn change(text: &[u8]) -> Result<Change, Malformed> {
     let wire: ChangeWire = serde_json::from_slice(text).map_err(|_| Malformed)?;
     let one = |one: Option<WorkspaceWire>| one.map(|one| read(one).map(Arc::new)).transpose();
     Ok((one(wire.is)?, one(wire.was)?))
@@ -171,7 +239,7 @@ pub(in crate::log) fn nodes_text(nodes: &NodePaths) -> Bytes {
 }
 
 /// What [`nodes_text`] wrote.
-pub(in crate::log) fn nodes(text: &[u8]) -> Result<NodePaths, Malformed> {
+fn nodes(text: &[u8]) -> Result<NodePaths, Malformed> {
     let wire: NodesWire = serde_json::from_slice(text).map_err(|_| Malformed)?;
     let pair = |(uuid, path): (String, String)| (Arc::from(uuid), Arc::from(path));
     Ok(NodePaths {

@@ -12,6 +12,7 @@
     reason = "numbers of tests are small, and their matches need not stay total"
 )]
 
+mod bus;
 mod ids;
 mod members;
 mod order;
@@ -32,6 +33,7 @@ use crate::{
     model::{Body, ConnectionId, Event, Id, Identity, Memberships, Record, Scope, Topic, UserId},
 };
 
+pub(super) use bus::*;
 pub(super) use ids::*;
 pub(super) use members::*;
 pub(super) use order::*;
@@ -76,6 +78,9 @@ macro_rules! contract {
         contract!($backend: memberships_are_exact_at_every_offset);
         contract!($backend: an_interval_that_a_kept_record_needs_is_kept);
         contract!($backend: members_are_listed_in_the_order_of_joining);
+        contract!($backend: a_tail_begins_with_the_workspaces);
+        contract!($backend: places_of_nodes_are_what_was_told_last);
+        contract!($backend: parts_are_merged_once_and_before_the_last_word);
         contract!($backend: seeds_are_planted_only_where_nothing_is_known);
         contract!($backend: a_user_has_a_limited_number_of_memberships);
         contract!($backend: a_snapshot_and_its_place_belong_together);

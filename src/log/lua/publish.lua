@@ -4,7 +4,8 @@
 --
 -- Answers {'OK', gid, …} with, for each record: its offset; 'D <offset> <gid> <tag>'
 -- when its id stands for that one; 'C' when the id stands for another body; 'L' when a
--- user would be in too many topics.
+-- user would be in too many topics; 'W <first> <last>' when parts wait that have to be
+-- merged before it.
 local m = check()
 local window, memberships_max = ARGV[OWN], tonumber(ARGV[OWN + 1])
 if m.st == 'fenced' then return fenced(m) end
@@ -17,6 +18,47 @@ local function is_full(topic, header)
     return false
 end
 
+-- Which parts are in the way of a bus event; nil when none are.
+local function parts_before(b)
+    if not b.u or b.s == 'p' then return nil end
+    local parts = call('HGET', base .. 'pb', b.u)
+    if b.s == 'm' and parts and string.match(parts, '^%d+') == int(b.f) then return nil end
+    if b.s == 'm' then return parts or '0' end
+    return parts or nil
+end
+
+local NODES_MAX = 1000000
+
+local function place_node(uuid, path)
+    local key = base .. 'pn'
+    if path == '' then
+        call('HDEL', key, uuid)
+    elseif call('HLEN', key) < NODES_MAX or call('HEXISTS', key, uuid) == 1 then
+        call('HSET', key, uuid, path)
+    end
+end
+
+-- What a bus event changes beside the log.
+local function apply_bus(b, offset)
+    if b.q then place_node(b.q[1], b.q[2]) end
+    if not b.u then return end
+    local key = base .. 'pb'
+    local parts = call('HGET', key, b.u)
+    if b.s == 'p' then
+        call('HSET', key, b.u, parts and parts .. ',' .. int(offset) or int(offset))
+    elseif b.s == 'm' then
+        local kept = {}
+        for part in string.gmatch(parts or '', '%d+') do
+            if tonumber(part) > b.g then kept[#kept + 1] = part end
+        end
+        if #kept > 0 then
+            call('HSET', key, b.u, table.concat(kept, ','))
+        else
+            call('HDEL', key, b.u)
+        end
+    end
+end
+
 -- What a control record changes beside the log.
 local function apply(kind, address, header, offset)
     if kind == 'm' then
@@ -26,8 +68,8 @@ local function apply(kind, address, header, offset)
         watch(m, string.sub(address, 3), header.add, header.rm, offset)
         call('PEXPIRE', base .. 'sw:' .. string.sub(address, 3), header.ttl)
     elseif kind == 'n' then
-        for _, pair in ipairs(header.set) do call('HSET', base .. 'pn', pair[1], pair[2]) end
-        for _, uuid in ipairs(header.rm) do call('HDEL', base .. 'pn', uuid) end
+        for _, pair in ipairs(header.set) do place_node(pair[1], pair[2]) end
+        for _, uuid in ipairs(header.rm) do place_node(uuid, '') end
     elseif kind == 'r' then
         if header.scope == 's' then
             call('ZADD', base .. 'rs', int(header.before), header.id)
@@ -62,6 +104,7 @@ for index = OWN + 2, #ARGV, 7 do
     local known = id ~= '' and call('GET', key)
     local header = (kind == 'm' or kind == 'w' or kind == 'r') and cjson.decode(text)
     if kind == 'n' then header = cjson.decode(body) end
+    local event = kind == 'b' and cjson.decode(text)
     local answer
     if known then
         local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
@@ -73,10 +116,15 @@ for index = OWN + 2, #ARGV, 7 do
         end
     end
     if not answer and kind == 'm' and is_full(address, header) then answer = 'L' end
+    local parts = not answer and event and parts_before(event)
+    if parts then
+        answer = 'W ' .. string.match(parts, '^%d+') .. ' ' .. string.match(parts, '%d+$')
+    end
     if not answer then
         offset = offset + 1
         if kind == 'p' then body = change_workspace(address, body) end
         records[#records + 1] = { tag, kind, address, text, body }
+        if event then apply_bus(event, offset) end
         if header then apply(kind, address, header, offset) end
         if id ~= '' then
             call('SET', key, int(offset) .. ':' .. m.gid .. ':' .. tag .. ':' .. digest, 'PX', window)

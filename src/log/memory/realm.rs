@@ -92,10 +92,14 @@ impl Session {
 }
 
 impl RealmState {
-    /// An empty log with these people and rooms.
+    /// An empty log with these people, workspaces and rooms.
     ///
     /// Its generation is numbered by `now_ms`, so that a later life has a higher number.
-    pub(super) fn new(limits: MemoryLimits, (people, rooms): (People, Rooms), now_ms: u64) -> Self {
+    pub(super) fn new(
+        limits: MemoryLimits,
+        (people, bus, rooms): (People, BusState, Rooms),
+        now_ms: u64,
+    ) -> Self {
         let nonce = u64::from_le_bytes(random_bytes());
         let generation = Generation::new(&format!("{now_ms}.{nonce:016x}"));
         Self {
@@ -108,7 +112,7 @@ impl RealmState {
             rooms,
             telling: VecDeque::new(),
             steps: 0,
-            bus: BusState::default(),
+            bus,
             sessions: HashMap::default(),
             ended: VecDeque::new(),
             tails: Vec::new(),
@@ -161,6 +165,7 @@ impl RealmState {
             }
         }
         self.check_memberships(&body)?;
+        self.bus.check(&body)?;
         let body = self.bus.complete(body);
         let position = self.enter(body, now_us, sequel);
         if let Some((id, digest)) = id {
@@ -282,8 +287,8 @@ impl RealmState {
     fn apply(&mut self, body: &Body, offset: u64) {
         let oldest = self.oldest_offset();
         match body {
-            Body::Event(_) | Body::Bus(_) | Body::Disconnect { .. } | Body::Unknown => {}
-            Body::Workspace { .. } | Body::Nodes(_) => self.bus.apply(body),
+            Body::Event(_) | Body::Disconnect { .. } | Body::Unknown => {}
+            Body::Bus(_) | Body::Workspace { .. } | Body::Nodes(_) => self.bus.apply(body, offset),
             Body::Members { topic, add, remove } => {
                 for user in add {
                     self.people.join(user, topic, offset, oldest);
@@ -436,6 +441,10 @@ impl RealmState {
 
     pub(super) fn memberships(&self, user: &UserId) -> (Position, Memberships) {
         (self.end.clone(), self.people.memberships(user).cloned().unwrap_or_default())
+    }
+
+    pub(super) fn node_path(&self, uuid: &str) -> Option<Arc<str>> {
+        self.bus.node_path(uuid)
     }
 
     pub(super) fn members(&self, topic: &Topic) -> Vec<UserId> {

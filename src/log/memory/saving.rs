@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
+    log::bus::wire::workspace_text,
     model::{Body, RealmId, Record, Topic, UserId},
     store::Change,
 };
@@ -13,14 +14,13 @@ use crate::{
 /// True for the bodies that [`changes`] saves.
 pub(super) fn is_saved(body: &Body) -> bool {
     match body {
-        Body::Members { .. } | Body::Seeds { .. } | Body::Revocation(_) => true,
-        Body::Event(_)
-        | Body::Watch { .. }
-        | Body::Disconnect { .. }
-        | Body::Bus(_)
+        Body::Bus(bus) => bus.place.is_some(),
+        Body::Members { .. }
+        | Body::Seeds { .. }
+        | Body::Revocation(_)
         | Body::Workspace { .. }
-        | Body::Nodes(_)
-        | Body::Unknown => false,
+        | Body::Nodes(_) => true,
+        Body::Event(_) | Body::Watch { .. } | Body::Disconnect { .. } | Body::Unknown => false,
     }
 }
 
@@ -32,6 +32,11 @@ pub(super) fn changes(realm: &RealmId, records: &[Arc<Record>]) -> Vec<Change> {
         topic: topic.clone(),
         open,
     };
+    let node = |uuid: &Arc<str>, path: Option<&Arc<str>>| Change::Node {
+        realm: realm.clone(),
+        uuid: Arc::clone(uuid),
+        path: path.cloned(),
+    };
     let mut changes = Vec::new();
     for record in records {
         match &record.body {
@@ -42,15 +47,22 @@ pub(super) fn changes(realm: &RealmId, records: &[Arc<Record>]) -> Vec<Change> {
             Body::Seeds { user, topics } => {
                 changes.extend(topics.iter().map(|topic| member(user, topic, true)));
             }
+            Body::Workspace { id, is, .. } => changes.push(Change::Workspace {
+                realm: realm.clone(),
+                id: id.clone(),
+                text: is.as_deref().map(workspace_text),
+            }),
+            Body::Nodes(nodes) => {
+                changes.extend(nodes.set.iter().map(|(uuid, path)| node(uuid, Some(path))));
+                changes.extend(nodes.remove.iter().map(|uuid| node(uuid, None)));
+            }
+            Body::Bus(bus) => {
+                let place = bus.place.iter();
+                changes.extend(place.map(|place| node(&place.uuid, place.path.as_ref())));
+            }
             Body::Revocation(revocation) => changes
                 .push(Change::Revoked { realm: realm.clone(), revocation: revocation.clone() }),
-            Body::Event(_)
-            | Body::Watch { .. }
-            | Body::Disconnect { .. }
-            | Body::Bus(_)
-            | Body::Workspace { .. }
-            | Body::Nodes(_)
-            | Body::Unknown => {}
+            Body::Event(_) | Body::Watch { .. } | Body::Disconnect { .. } | Body::Unknown => {}
         }
     }
     changes

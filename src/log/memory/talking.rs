@@ -6,7 +6,8 @@
 
 use super::{
     super::{ChatDone, ChatError, ChatOp, ChatStore, LogError, Page, PageQuery},
-    MemoryLog, RETRY_AFTER, Realm, STEP_DRAFTS_MAX, Wait,
+    MemoryLog, RETRY_AFTER, Realm, STEP_DRAFTS_MAX,
+    steps::Wait,
 };
 use crate::{
     model::{ChatRoom, Id, RealmId, RoomKey},
