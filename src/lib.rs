@@ -11,6 +11,8 @@ pub mod clock;
 pub mod lifecycle;
 pub mod model;
 
+pub mod bus;
+
 pub mod config;
 pub mod metrics;
 pub mod telemetry;

@@ -20,6 +20,7 @@ pub(crate) static NUMBERED: Encoding = Encoding {
     tail: Tail::Seq,
     noop: br#"{"event":"hb_noop""#,
     withheld: |_, _| false,
+    numbered: None,
 };
 
 fn render(record: &Record) -> Rendering {

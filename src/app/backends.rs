@@ -13,7 +13,9 @@ use crate::{
     clock::Clock,
     config::{Config, KeyMaterial, LogProfile, RedisMode},
     lifecycle::Tasks,
-    log::{AnyLog, MemoryLimits, MemoryLog, NodeFacts, RedisLimits, RedisLog, ThisNode},
+    log::{
+        AnyLog, ChatLimits, MemoryLimits, MemoryLog, NodeFacts, RedisLimits, RedisLog, ThisNode,
+    },
     metrics::Metrics,
     presence::{AnyPresence, MemoryPresence, RedisPresence, RedisSettings, Rules, memory::Bounds},
     redis_client::{RedisClient, StartError},
@@ -22,6 +24,10 @@ use crate::{
 
 /// Sessions that ended and can still be resumed, over all realms.
 const ENDED_SESSIONS_MAX: usize = 500_000;
+
+/// How long a socket that sends nothing into a chat room counts as being there: clients
+/// send something every 15 seconds.
+const ROOM_SILENCE: Duration = Duration::from_secs(20);
 
 /// How long a node waits for Redis at its start.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -126,7 +132,13 @@ fn redis_limits(config: &Config) -> RedisLimits {
         heartbeat: config.cluster.heartbeat,
         session_key: session_key(config),
         is_sharded: config.redis.mode == RedisMode::Cluster,
+        chat: chat_limits(config),
     }
+}
+
+/// What bounds chat rooms.
+fn chat_limits(config: &Config) -> ChatLimits {
+    ChatLimits { history: config.dialects.pydio.history, silence: ROOM_SILENCE }
 }
 
 /// The key that session records are signed with, from a secret that all nodes share: the
@@ -156,5 +168,6 @@ pub(super) fn memory_limits(config: &Config) -> MemoryLimits {
         memberships_per_user: limits.memberships_per_user,
         session_ttl: limits.session_ttl,
         ended_sessions: ENDED_SESSIONS_MAX,
+        chat: chat_limits(config),
     }
 }

@@ -193,6 +193,7 @@ fn default_dialects(dev: bool) -> Dialects {
             event_path: "/ws/event".to_owned(),
             chat_path: "/ws/chat".to_owned(),
             chat_alias: "/chat".to_owned(),
+            history: 1_000,
         },
         room: Room { enabled: dev, anonymous: dev, max_message_bytes: 512 },
         // For conformance suites only: never on by itself, and "every dialect on"

@@ -14,6 +14,7 @@
 pub mod echo;
 pub mod json;
 pub mod mattermost;
+pub mod pydio;
 pub mod room;
 
 #[cfg(test)]

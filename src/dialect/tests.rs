@@ -8,10 +8,11 @@ use crate::{
     model::CloseCode,
 };
 
-use super::{json::JsonError, mattermost, room};
+use super::{json::JsonError, mattermost, pydio, room};
 
 const MATTERMOST: &str = include_str!("../../docs/protocols/mattermost.md");
 const ROOM: &str = include_str!("../../docs/protocols/room.md");
+const PYDIO: &str = include_str!("../../docs/protocols/pydio.md");
 
 /// Compares the table between the markers of `name` with `rows`.
 fn check(document: &str, name: &str, head: &str, rows: Vec<String>) {
@@ -46,7 +47,7 @@ fn the_document_has_the_error_ids() {
 
 #[test]
 fn the_documents_have_the_close_codes() {
-    for document in [MATTERMOST, ROOM] {
+    for document in [MATTERMOST, ROOM, PYDIO] {
         let rows = CloseCode::ALL.into_iter().map(|row| {
             format!("| {} | `{}` | {} | {} |", row.number, row.name, row.meaning, row.reconnect)
         });
@@ -80,7 +81,7 @@ fn every_label_is_a_known_reason() {
 
 #[test]
 fn encodings_have_slots_of_their_own_and_known_names() {
-    let all = [&mattermost::ENCODING, &room::ROOM_PLAIN, &room::ROOM_JSON];
+    let all = [&mattermost::ENCODING, &room::ROOM_PLAIN, &room::ROOM_JSON, &pydio::ENCODING];
     for (at, encoding) in all.iter().enumerate() {
         assert!(DIALECTS.contains(&encoding.name), "{}", encoding.name);
         assert!(all[..at].iter().all(|other| other.slot != encoding.slot), "{}", encoding.name);

@@ -30,7 +30,7 @@ use crate::{
     dialect::room::SUBPROTOCOL,
     metrics::Metrics,
     model::Id,
-    session::{Denial, Knock, Route},
+    session::{Denial, Knock, PydioRoute, Route},
     ws::upgrade::{Refusal, UpgradePolicy, check, respond},
 };
 
@@ -52,6 +52,8 @@ pub struct PublicSettings {
     pub cookie: String,
     /// Which routes exist.
     pub routes: PublicRoutes,
+    /// The paths of the pydio dialect: events, chat, and chat again.
+    pub pydio_paths: [String; 3],
 }
 
 /// Which routes exist on the public listener.
@@ -60,6 +62,8 @@ pub struct PublicSettings {
 pub struct PublicRoutes {
     /// `dialects.mattermost.enabled`
     pub mattermost: bool,
+    /// `dialects.pydio.enabled`
+    pub pydio: bool,
     /// `dialects.room.enabled`
     pub room: bool,
     /// `dialects.echo.enabled`
@@ -72,8 +76,14 @@ pub struct PublicRoutes {
 
 impl PublicRoutes {
     /// Those of an embedded server.
-    pub const EMBEDDED: Self =
-        Self { mattermost: false, room: false, echo: false, pages: false, embedded: true };
+    pub const EMBEDDED: Self = Self {
+        mattermost: false,
+        pydio: false,
+        room: false,
+        echo: false,
+        pages: false,
+        embedded: true,
+    };
 }
 
 impl PublicSettings {
@@ -88,11 +98,17 @@ impl PublicSettings {
             cookie: config.auth.cookie.clone(),
             routes: PublicRoutes {
                 mattermost: config.dialects.mattermost.enabled,
+                pydio: config.dialects.pydio.enabled,
                 room: config.dialects.room.enabled,
                 echo: config.dialects.echo,
                 pages: config.demo,
                 embedded: false,
             },
+            pydio_paths: [
+                config.dialects.pydio.event_path.clone(),
+                config.dialects.pydio.chat_path.clone(),
+                config.dialects.pydio.chat_alias.clone(),
+            ],
         }
     }
 }
@@ -172,6 +188,9 @@ impl<H: UpgradeHandler> PublicDoor<H> {
             "/ws" => socket(routes.room, Route::Room(None)),
             "/echo" => socket(routes.echo, Route::Echo),
             "" | "/" if routes.embedded => Some(Target::Socket(Route::Embedded)),
+            _ if routes.pydio && self.pydio(path).is_some() => {
+                self.pydio(path).map(|route| Target::Socket(Route::Pydio(route)))
+            }
             _ if path.starts_with("/api/v4/users/") => {
                 let rest = self.rest.as_ref().filter(|_| routes.mattermost)?;
                 Call::twin(path).map(|call| Target::Call(rest, call))
@@ -190,6 +209,15 @@ impl<H: UpgradeHandler> PublicDoor<H> {
             }
             _ => None,
         }
+    }
+
+    /// The route of the pydio dialect that has this path.
+    fn pydio(&self, path: &str) -> Option<PydioRoute> {
+        let [event, chat, alias] = &self.settings.pydio_paths;
+        if path == event {
+            return Some(PydioRoute::Event);
+        }
+        (!path.is_empty() && (path == chat || path == alias)).then_some(PydioRoute::Chat)
     }
 
     async fn socket(&self, route: Route, mut request: Request<Incoming>, peer: Peer) -> Answer {
@@ -297,6 +325,8 @@ fn label(route: &Route) -> &'static str {
         Route::Mattermost => "/api/v4/websocket",
         Route::Room(None) => "/ws",
         Route::Room(Some(_)) => "/ws/room/{name}",
+        Route::Pydio(PydioRoute::Event) => "/ws/event",
+        Route::Pydio(PydioRoute::Chat) => "/ws/chat",
         Route::Echo => "/echo",
         Route::Embedded => "embedded",
     }

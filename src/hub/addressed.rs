@@ -6,7 +6,12 @@
 //! Invariants: the verdict depends on the record, the reader's identity and the
 //! memberships at the record's offset, and on nothing else.
 
-use crate::model::{Body, ConnectionId, Event, Memberships, Record, Scope, Topic, UserId};
+use std::sync::Arc;
+
+use crate::model::{
+    Audience, Body, ConnectionId, Event, Face, Id, Memberships, Record, RoomKind, Scope, Topic,
+    UserId, chat_subject,
+};
 
 /// What a connection is told of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +37,14 @@ pub enum Rule {
     NotMember,
     /// The connection did not watch that user at that offset.
     NotWatched,
+    /// The connection was not in that room at that offset.
+    NotJoined,
     /// The event leaves this user out.
     OmittedUser,
     /// The event leaves this connection out.
     OmittedConnection,
+    /// Nothing of the bus event is for this connection.
+    NotEntitled,
 }
 
 impl Rule {
@@ -49,8 +58,12 @@ impl Rule {
             Self::OtherScope => "this connection does not read topics of this kind",
             Self::NotMember => "the user was not a member of the topic at this offset",
             Self::NotWatched => "the connection did not watch this user at this offset",
+            Self::NotJoined => "the connection was not in the room at this offset",
             Self::OmittedUser => "the event leaves this user out",
             Self::OmittedConnection => "the event leaves this connection out",
+            Self::NotEntitled => {
+                "no workspace, right, role or login of this connection is concerned by the event"
+            }
         }
     }
 
@@ -64,8 +77,10 @@ impl Rule {
             Self::OtherScope => "other_scope",
             Self::NotMember => "not_member",
             Self::NotWatched => "not_watched",
+            Self::NotJoined => "not_joined",
             Self::OmittedUser => "omitted_user",
             Self::OmittedConnection => "omitted_connection",
+            Self::NotEntitled => "not_entitled",
         }
     }
 }
@@ -112,11 +127,11 @@ impl Reader {
                 }
             }
             Body::Watch { connection, add, remove } if *connection == self.connection => {
-                for user in add {
-                    self.watches.open(Topic::Status(user.clone()), offset);
+                for topic in add {
+                    self.watches.open(topic.clone(), offset);
                 }
-                for user in remove {
-                    self.watches.close(&Topic::Status(user.clone()), offset);
+                for topic in remove {
+                    self.watches.close(topic, offset);
                 }
             }
             Body::Seeds { .. }
@@ -124,6 +139,9 @@ impl Reader {
             | Body::Event(_)
             | Body::Revocation(_)
             | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => {}
         }
     }
@@ -131,13 +149,58 @@ impl Reader {
     /// What this connection is told of `record`.
     #[must_use]
     pub fn verdict(&self, record: &Record) -> Verdict {
-        let Body::Event(event) = &record.body else {
-            return Verdict::Skipped(Rule::ControlRecord);
+        let refusal = match &record.body {
+            Body::Event(event) => self.refusal(event, record.position.offset),
+            Body::Bus(_) if matches!(self.scope, Scope::Bus(_)) => {
+                self.faces(record).next().is_none().then_some(Rule::NotEntitled)
+            }
+            Body::Bus(_) => Some(Rule::OtherScope),
+            Body::Members { .. }
+            | Body::Seeds { .. }
+            | Body::Watch { .. }
+            | Body::Revocation(_)
+            | Body::Disconnect { .. }
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
+            | Body::Unknown => Some(Rule::ControlRecord),
         };
-        match self.refusal(event, record.position.offset) {
+        match refusal {
             Some(rule) => Verdict::Skipped(rule),
             None => Verdict::Sent,
         }
+    }
+
+    /// What this connection is sent of `record`: nothing, itself, or some of its faces.
+    pub(super) fn sent<'a>(&'a self, record: &'a Arc<Record>) -> impl Iterator<Item = Arc<Record>> {
+        let itself = matches!(record.body, Body::Event(_)) && self.verdict(record) == Verdict::Sent;
+        let faces = self.faces(record).map(|face| Arc::clone(&face.record));
+        itself.then(|| Arc::clone(record)).into_iter().chain(faces)
+    }
+
+    fn faces<'a>(&'a self, record: &'a Record) -> impl DoubleEndedIterator<Item = &'a Face> {
+        let offset = record.position.offset;
+        record.faces().iter().filter(move |face| match (&self.scope, &face.audience) {
+            (Scope::Bus(subject), audience) => {
+                let is_member = match audience {
+                    Audience::Members { .. } => self.memberships.covers(&audience.topic(), offset),
+                    Audience::User(_) | Audience::Role(_) | Audience::Admins => true,
+                };
+                is_member && audience.admits(&self.user, subject)
+            }
+            (Scope::Member | Scope::Room(_) | Scope::Chat(_), _) => false,
+        })
+    }
+
+    /// False when what happens in a room is not for this user: then its number is, and its
+    /// body is not. Asked for the offset of the record, and for what is known last.
+    pub(super) fn may_see(&self, record: &Record) -> bool {
+        let Body::Event(event) = &record.body else { return true };
+        let Topic::Chat(_) = event.to else { return true };
+        let Some((kind, object)) = chat_subject(&event.data) else { return false };
+        let covers = |workspace: &Topic, offset| self.memberships.covers(workspace, offset);
+        admits(kind, object, &self.user, |workspace| {
+            covers(workspace, record.position.offset) && covers(workspace, u64::MAX)
+        })
     }
 
     /// False when the user has left the topic of `record` since, as far as is known.
@@ -147,6 +210,10 @@ impl Reader {
     }
 
     fn refusal(&self, event: &Event, offset: u64) -> Option<Rule> {
+        let reads_events = matches!(self.scope, Scope::Member | Scope::Room(_) | Scope::Chat(_));
+        if !reads_events && !matches!(event.to, Topic::Connection(_)) {
+            return Some(Rule::OtherScope);
+        }
         if let Some(rule) = self.refusal_by_topic(&event.to, offset) {
             return Some(rule);
         }
@@ -158,7 +225,16 @@ impl Reader {
         match (&self.scope, topic) {
             (_, Topic::Connection(id)) => unless(*id == self.connection, Rule::OtherConnection),
             (Scope::Room(room), Topic::Room(id)) => unless(room == id, Rule::OtherScope),
-            (Scope::Room(_), _) | (Scope::Member, Topic::Room(_)) => Some(Rule::OtherScope),
+            (Scope::Chat(_), Topic::Chat(_)) => {
+                unless(self.watches.covers(topic, offset), Rule::NotJoined)
+            }
+            (Scope::Bus(_), Topic::Workspace(_)) => {
+                unless(self.memberships.covers(topic, offset), Rule::NotMember)
+            }
+            // Only faces come here, and those were for this connection.
+            (Scope::Bus(_), _) => None,
+            (Scope::Room(_) | Scope::Chat(_), _)
+            | (Scope::Member, Topic::Room(_) | Topic::Chat(_)) => Some(Rule::OtherScope),
             (Scope::Member, Topic::Everyone) => None,
             (Scope::Member, Topic::User(user)) => unless(*user == self.user, Rule::OtherUser),
             (Scope::Member, Topic::Status(user)) => {
@@ -168,6 +244,23 @@ impl Reader {
             (Scope::Member, Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_)) => {
                 unless(self.memberships.covers(topic, offset), Rule::NotMember)
             }
+        }
+    }
+}
+
+/// True when what happens in the room about `object` is for `user`. Of what is about a
+/// node only the room knows: whoever loses the right to it is put out of the room.
+pub(super) fn admits(
+    kind: RoomKind,
+    object: &str,
+    user: &UserId,
+    is_member: impl FnOnce(&Topic) -> bool,
+) -> bool {
+    match kind {
+        RoomKind::Global | RoomKind::Node => true,
+        RoomKind::User => object == user.as_str(),
+        RoomKind::Workspace => {
+            Id::parse(object).is_ok_and(|workspace| is_member(&Topic::Workspace(workspace)))
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct Attach {
     pub claimed_after: u64,
     /// The log's end at the snapshot.
     pub at: Position,
+    /// The offset after which a new numbering begins: the snapshot's, or an earlier one.
+    pub begins_after: u64,
     /// What it reads, as known at the snapshot.
     pub reader: Reader,
     /// Its socket.
@@ -125,7 +127,7 @@ impl Shard {
             match (old.and_then(|key| self.connections.get(key as usize)), attach.start) {
                 (Some(live), Start::Resume { .. }) => (live.seq, live.cursor.max(seen)),
                 (None, Start::Resume { seq, cursor, .. }) => (seq, cursor),
-                (_, Start::Fresh) => (1, attach.reader.known_up_to),
+                (_, Start::Fresh) => (1, attach.begins_after),
             };
         if let Some(key) = old {
             self.dismiss(key, |link| {
@@ -187,10 +189,13 @@ impl Shard {
     fn insert(&mut self, attach: &mut Attach, walk: &Walk, cursor: u64) -> Key {
         let mut seq = walk.first_seq;
         for record in &walk.sent {
-            // A replayed body of an ephemeral event is gone, and one of a topic that the
-            // user has left is not theirs any more; their numbers are.
+            // A replayed body of an ephemeral event, or of a message that was deleted, is
+            // gone, and one of a topic that the user has left is not theirs any more;
+            // their numbers are.
             let is_ephemeral = matches!(&record.body, Body::Event(event) if event.ephemeral);
-            if is_ephemeral || !attach.reader.still_reads(record) {
+            let is_gone = is_ephemeral || attach.realm.ring.was_deleted(record);
+            let is_theirs = attach.reader.still_reads(record) && attach.reader.may_see(record);
+            if is_gone || !is_theirs {
                 self.metrics.bodies_withheld_total.with_label_values(&["replayed"]).inc();
                 attach.link.push_noop(seq);
             } else {
@@ -203,13 +208,7 @@ impl Shard {
         // The index is what was true at the hub's own place, which may be before the
         // snapshot's: what lies between them is yet to be applied.
         let seen = self.known_realm(attach.realm_key).map_or(0, |index| index.seen);
-        let watched: Vec<_> = reader
-            .watches
-            .open_topics_at(seen)
-            .filter_map(
-                |topic| if let Topic::Status(user) = topic { Some(user.clone()) } else { None },
-            )
-            .collect();
+        let watched: Vec<Topic> = reader.watches.open_topics_at(seen).cloned().collect();
         let key = self.connections.insert(Connection {
             id: reader.connection,
             realm: attach.realm_key,
@@ -234,8 +233,8 @@ impl Shard {
         if let Some(Some(index)) = self.realms.get_mut(attach.realm_key) {
             let who = (&reader.user, &reader.scope);
             index.add(key, reader.connection, who, open);
-            for user in &watched {
-                index.watch(key, user);
+            for topic in &watched {
+                index.watch(key, topic);
             }
         }
         if !watched.is_empty()

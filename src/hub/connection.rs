@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    model::{Body, ConnectionId, Identity, Record, Revocation, Revocations, Scope, UserId, View},
+    model::{
+        Body, ConnectionId, Identity, Record, Revocation, Revocations, Scope, Topic, UserId, View,
+    },
 };
 
 /// A connection that has a socket on this node.
@@ -28,7 +30,8 @@ pub(super) struct Connection {
     /// Offset up to which this connection has been served.
     pub(super) cursor: u64,
     pub(super) view: Option<Box<View>>,
-    pub(super) watches: Vec<UserId>,
+    /// What it subscribed to by itself.
+    pub(super) watches: Vec<Topic>,
     /// When the last unanswered ping was sent, in ticks; 0 when none is.
     pub(super) pinged_at: u32,
     /// When this socket began, in milliseconds since 1970.
@@ -59,6 +62,13 @@ impl Connection {
         self.cursor = record.position.offset;
     }
 
+    /// Notes `record` for this turn without its body.
+    pub(super) fn withhold(&mut self, record: &Record, turn: &mut Turn) {
+        turn.add(&mut self.chain, true);
+        self.seq += 1;
+        self.cursor = record.position.offset;
+    }
+
     /// Hands what this turn has for it to its link, written at once where possible.
     ///
     /// Returns false when the outbox is full: the socket has to go.
@@ -71,8 +81,8 @@ impl Connection {
         let steps = turn.steps(chain);
         let count = u64::try_from(turn.steps(chain).count()).unwrap_or(0);
         let first = self.seq - count;
-        let has_bodies =
-            self.view.is_none() || turn.steps(chain).any(|(_, is_withheld)| !is_withheld);
+        let has_bodies = !matches!(self.scope, Scope::Chat(_)) && self.view.is_none()
+            || turn.steps(chain).any(|(_, is_withheld)| !is_withheld);
         let settled = self.link.write_turn(first, steps, has_bodies, writer);
         for (reason, count) in [("pressure", settled.pressed), ("scope", settled.scoped)] {
             if count > 0 {
@@ -82,11 +92,14 @@ impl Connection {
         if settled.taken == count {
             return true;
         }
-        // What did not fit is not counted: a resume begins with it.
-        let refused = usize::try_from(settled.taken).unwrap_or(usize::MAX);
-        self.seq = first + settled.taken;
-        let refused = turn.steps(chain).nth(refused);
-        self.behind_at = refused.map(|(record, _)| record.position.offset.saturating_sub(1));
+        // What did not fit is not counted: a resume begins with it, or with the first
+        // face of its record.
+        let taken = usize::try_from(settled.taken).unwrap_or(usize::MAX);
+        let refused = turn.steps(chain).nth(taken).map(|(record, _)| record.position.offset);
+        let is_same = |(record, _): &(&Arc<Record>, bool)| Some(record.position.offset) == refused;
+        let faces = turn.steps(chain).take(taken).filter(is_same).count();
+        self.seq = first + settled.taken - u64::try_from(faces).unwrap_or(0);
+        self.behind_at = refused.map(|offset| offset.saturating_sub(1));
         false
     }
 

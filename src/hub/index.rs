@@ -29,6 +29,8 @@ pub(super) struct RealmIndex {
     pub(super) seen: u64,
     people: Map<UserId, Box<Person>>,
     topics: Map<Topic, Keys>,
+    /// Connections that read the bus.
+    bus: Keys,
     connections: Map<ConnectionId, Key>,
 }
 
@@ -46,6 +48,7 @@ impl RealmIndex {
             seen: shared.began.offset,
             people: Map::default(),
             topics: Map::default(),
+            bus: Keys::default(),
             connections: Map::default(),
         }
     }
@@ -63,6 +66,11 @@ impl RealmIndex {
     /// Keys of all connections of `user`, rooms included.
     pub(super) fn of_user(&self, user: &UserId) -> &[Key] {
         self.people.get(user).map_or(&[], |person| &person.connections)
+    }
+
+    /// Keys of the connections that read the bus.
+    pub(super) fn bus(&self) -> &Keys {
+        &self.bus
     }
 
     /// Keys under `topic`.
@@ -98,9 +106,12 @@ impl RealmIndex {
         person.connections.reserve_exact(1);
         person.connections.push(key);
         match scope {
-            Scope::Member => {
-                for topic in &person.topics {
+            Scope::Member | Scope::Bus(_) | Scope::Chat(_) => {
+                for topic in person.topics.iter().filter(|topic| scope.follows(topic)) {
                     put(&mut self.topics, topic, key);
+                }
+                if matches!(scope, Scope::Bus(_)) {
+                    self.bus.insert(key);
                 }
             }
             Scope::Room(room) => put(&mut self.topics, &Topic::Room(room.clone()), key),
@@ -113,37 +124,35 @@ impl RealmIndex {
         key: Key,
         connection: ConnectionId,
         (user, scope): (&UserId, &Scope),
-        watches: &[UserId],
+        watches: &[Topic],
     ) {
         self.connections.remove(&connection);
+        self.bus.swap_remove(&key);
         for watched in watches {
-            self.take(&Topic::Status(watched.clone()), key);
+            self.take(watched, key);
         }
         if let Scope::Room(room) = scope {
             self.take(&Topic::Room(room.clone()), key);
         }
         let Some(mut person) = self.people.remove(user) else { return };
         person.connections.retain(|other| *other != key);
-        if *scope == Scope::Member {
-            for topic in &person.topics {
-                self.take(topic, key);
-            }
+        for topic in person.topics.iter().filter(|topic| scope.follows(topic)) {
+            self.take(topic, key);
         }
         if !person.connections.is_empty() {
             self.people.insert(user.clone(), person);
         }
     }
 
-    /// Applies "`user` joined `topic`"; `is_member` tells which keys read
-    /// as a member, and not as somebody in a room.
-    pub(super) fn join(&mut self, user: &UserId, topic: &Topic, is_member: impl Fn(Key) -> bool) {
+    /// Applies "`user` joined `topic`"; `follows` tells which keys read it.
+    pub(super) fn join(&mut self, user: &UserId, topic: &Topic, follows: impl Fn(Key) -> bool) {
         let Some(person) = self.people.get_mut(user) else { return };
         if person.topics.contains(topic) {
             return;
         }
         person.topics.reserve_exact(1);
         person.topics.push(topic.clone());
-        for key in person.connections.iter().filter(|key| is_member(**key)) {
+        for key in person.connections.iter().filter(|key| follows(**key)) {
             put(&mut self.topics, topic, *key);
         }
     }
@@ -158,14 +167,14 @@ impl RealmIndex {
         }
     }
 
-    /// Lets a connection listen to the status of `user`.
-    pub(super) fn watch(&mut self, key: Key, user: &UserId) {
-        put(&mut self.topics, &Topic::Status(user.clone()), key);
+    /// Lets a connection listen to what it subscribed to.
+    pub(super) fn watch(&mut self, key: Key, topic: &Topic) {
+        put(&mut self.topics, topic, key);
     }
 
     /// Ends [`RealmIndex::watch`].
-    pub(super) fn unwatch(&mut self, key: Key, user: &UserId) {
-        self.take(&Topic::Status(user.clone()), key);
+    pub(super) fn unwatch(&mut self, key: Key, topic: &Topic) {
+        self.take(topic, key);
     }
 
     fn take(&mut self, topic: &Topic, key: Key) {

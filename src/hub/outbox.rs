@@ -142,7 +142,7 @@ impl Outbox {
         if self.closed {
             return Pushed::Closed;
         }
-        if encoding.tail == Tail::None {
+        if encoding.tail.key().is_none() {
             return Pushed::Withheld;
         }
         if self.has().0 >= self.bounds(limits).0 {
@@ -314,7 +314,7 @@ pub(super) fn put_event(
     if !is_withheld {
         put_rendering(scratch, encoding.shared(record), encoding.tail, seq);
         deliveries.event(record, class(record));
-    } else if encoding.tail == Tail::Seq {
+    } else if encoding.tail.key().is_some() {
         put_frame(scratch, Opcode::Text, encoding.noop, encoding.tail, seq);
         deliveries.noop();
     }
@@ -327,15 +327,19 @@ fn put_rendering(out: &mut Vec<u8>, shared: &Rendering, tail: Tail, seq: u64) {
 
 /// Appends one whole frame to `out`.
 fn put_frame(out: &mut Vec<u8>, opcode: Opcode, shared: &[u8], tail: Tail, seq: u64) {
-    match tail {
-        Tail::None => {
+    match (tail, tail.key()) {
+        (Tail::Brace, _) => {
+            put_head(out, opcode, shared.len() + 1);
+            out.extend_from_slice(shared);
+            out.push(b'}');
+        }
+        (_, None) => {
             put_head(out, opcode, shared.len());
             out.extend_from_slice(shared);
         }
-        Tail::Seq => {
+        (_, Some(key)) => {
             let mut digits = [0; 20];
             let digits = decimal(seq, &mut digits);
-            let key = br#","seq":"#;
             let length = shared.len() + key.len() + digits.len() + 1;
             put_head(out, opcode, length);
             out.extend_from_slice(shared);

@@ -6,11 +6,14 @@
 //! Invariants: offsets are dense from the first to the last record; bounded by
 //! count and by bytes.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use parking_lot::RwLock;
 
-use crate::model::{Body, Record, Tag};
+use crate::model::{Body, CHAT_DELETED, CHAT_MESSAGE, Event, Record, Tag, Topic};
 
 /// Bytes that a record costs beside its data.
 const RECORD_OVERHEAD_BYTES: usize = 256;
@@ -26,6 +29,8 @@ pub struct Ring {
 #[derive(Debug, Default)]
 struct State {
     records: VecDeque<Arc<Record>>,
+    /// Messages of rooms that were deleted, and the offsets of the records that say so.
+    deleted: HashMap<(Topic, Arc<str>), u64>,
     bytes: usize,
     /// Offset of the last record ever pushed, or where the ring began.
     last: u64,
@@ -59,10 +64,39 @@ impl Ring {
         debug_assert_eq!(state.last + 1, record.position.offset, "offsets are dense");
         state.last = record.position.offset;
         state.bytes += weight(&record);
+        if let Some(name) = deleted_by(&record) {
+            state.deleted.insert(name, record.position.offset);
+        }
         state.records.push_back(record);
         while state.records.len() > self.records_max || state.bytes > self.bytes_max {
             let Some(oldest) = state.records.pop_front() else { break };
             state.bytes -= weight(&oldest);
+            // What it deleted was said before it, and is gone from here, too.
+            if let Some(name) = deleted_by(&oldest)
+                && state.deleted.get(&name) == Some(&oldest.position.offset)
+            {
+                state.deleted.remove(&name);
+            }
+        }
+    }
+
+    /// True for what was said in a room and is deleted by a later record that is here.
+    #[must_use]
+    pub fn was_deleted(&self, record: &Record) -> bool {
+        match &record.body {
+            Body::Event(event) if *event.name == *CHAT_MESSAGE => {
+                self.state.read().deleted.contains_key(&name_of(event))
+            }
+            Body::Event(_)
+            | Body::Members { .. }
+            | Body::Seeds { .. }
+            | Body::Watch { .. }
+            | Body::Revocation(_)
+            | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
+            | Body::Unknown => false,
         }
     }
 
@@ -119,14 +153,30 @@ impl State {
     }
 }
 
+/// The message of a room that a record deletes.
+fn deleted_by(record: &Record) -> Option<(Topic, Arc<str>)> {
+    let Body::Event(event) = &record.body else { return None };
+    (*event.name == *CHAT_DELETED).then(|| name_of(event))
+}
+
+fn name_of(event: &Event) -> (Topic, Arc<str>) {
+    (event.to.clone(), Arc::clone(&event.id))
+}
+
 fn weight(record: &Record) -> usize {
     let data = match &record.body {
         Body::Event(event) => event.data.len(),
+        Body::Bus(bus) => {
+            let faces = record.faces().iter().map(|face| weight(&face.record));
+            bus.data.len() + faces.sum::<usize>()
+        }
         Body::Members { .. }
         | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. }
+        | Body::Workspace { .. }
+        | Body::Nodes(_)
         | Body::Unknown => 0,
     };
     data + RECORD_OVERHEAD_BYTES

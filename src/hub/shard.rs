@@ -12,7 +12,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::{
-    addressed::omission,
+    addressed::{admits, omission},
     connection::Connection,
     deliveries::Deliveries,
     index::{Key, RealmIndex},
@@ -24,8 +24,8 @@ use crate::{
     clock::Clock,
     metrics::{HubMetrics, Metrics},
     model::{
-        Body, CloseCode, ConnectionId, Event, Record, Revocation, RevocationScope, Scope, Topic,
-        UserId,
+        Audience, Body, CloseCode, ConnectionId, Event, Face, Record, Revocation, RevocationScope,
+        Scope, Topic, UserId, chat_subject,
     },
 };
 
@@ -87,8 +87,7 @@ impl Shard {
             Body::Members { topic, add, remove } => {
                 let connections = &self.connections;
                 for user in add {
-                    let is_member = |key| is_member(connections, key);
-                    index.join(user, topic, is_member);
+                    index.join(user, topic, |key| follows(connections, key, topic));
                 }
                 for user in remove {
                     index.leave(user, topic);
@@ -97,15 +96,16 @@ impl Shard {
             Body::Seeds { user, topics } => {
                 let connections = &self.connections;
                 for topic in topics {
-                    let is_member = |key| is_member(connections, key);
-                    index.join(user, topic, is_member);
+                    index.join(user, topic, |key| follows(connections, key, topic));
                 }
             }
             Body::Watch { connection, add, remove } => {
                 self.watch(realm, *connection, add, remove);
             }
             Body::Revocation(revocation) => self.revoke(realm, revocation),
-            Body::Unknown => {}
+            Body::Bus(_) => self.deliver_faces(realm, record),
+            // The tail has said already what they come to.
+            Body::Workspace { .. } | Body::Nodes(_) | Body::Unknown => {}
             Body::Disconnect { target, code, reason } => {
                 for key in self.targets(realm, target) {
                     self.dismiss(key, |link| link.close(*code, reason));
@@ -134,31 +134,71 @@ impl Shard {
                     out.send_others(watchers.iter().copied(), user);
                 }
             }
-            Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_) | Topic::Room(_) => {
+            Topic::Chat(_) => {
+                let subject = chat_subject(&event.data);
+                for key in index.of_topic(&event.to).iter().flat_map(|keys| keys.iter().copied()) {
+                    let Some(user) = out.user(key) else { continue };
+                    let is_theirs = subject.is_some_and(|(kind, object)| {
+                        let is_member = |topic: &Topic| index.is_member(user, topic);
+                        admits(kind, object, user, is_member)
+                    });
+                    out.send_body(key, is_theirs);
+                }
+            }
+            Topic::Channel(_) | Topic::Team(_) | Topic::Room(_) => {
                 if let Some(keys) = index.of_topic(&event.to) {
                     out.send_all(keys.iter().copied());
+                }
+            }
+            // Those who read the bus follow workspaces, too.
+            Topic::Workspace(_) => {
+                if let Some(keys) = index.of_topic(&event.to) {
+                    out.send_members(keys.iter().copied());
                 }
             }
         }
     }
 
-    fn watch(&mut self, realm: usize, id: ConnectionId, add: &[UserId], remove: &[UserId]) {
+    /// Delivers the messages that a bus event comes to.
+    fn deliver_faces(&mut self, realm: usize, record: &Arc<Record>) {
+        let Some(Some(index)) = self.realms.get(realm) else { return };
+        for face in record.faces() {
+            self.turn.begin(&face.record);
+            let mut out = FaceDelivery {
+                connections: &mut self.connections,
+                touched: &mut self.touched,
+                turn: &mut self.turn,
+                face,
+            };
+            match &face.audience {
+                Audience::Members { .. } => {
+                    if let Some(keys) = index.of_topic(&face.audience.topic()) {
+                        out.send(keys.iter().copied());
+                    }
+                }
+                Audience::User(user) => out.send(index.of_user(user).iter().copied()),
+                Audience::Role(_) | Audience::Admins => out.send(index.bus().iter().copied()),
+            }
+        }
+    }
+
+    fn watch(&mut self, realm: usize, id: ConnectionId, add: &[Topic], remove: &[Topic]) {
         let Some(Some(index)) = self.realms.get_mut(realm) else { return };
         let Some(key) = index.key(id) else { return };
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        if connection.scope != Scope::Member {
+        if !matches!(connection.scope, Scope::Member | Scope::Chat(_)) {
             return;
         }
         let watches = &mut connection.watches;
-        for user in add {
-            if !watches.contains(user) {
-                watches.push(user.clone());
-                index.watch(key, user);
+        for topic in add {
+            if !watches.contains(topic) {
+                watches.push(topic.clone());
+                index.watch(key, topic);
             }
         }
-        for user in remove {
-            watches.retain(|watched| watched != user);
-            index.unwatch(key, user);
+        for topic in remove {
+            watches.retain(|watched| watched != topic);
+            index.unwatch(key, topic);
         }
     }
 
@@ -185,6 +225,7 @@ impl Shard {
             | Topic::Team(_)
             | Topic::Workspace(_)
             | Topic::Room(_)
+            | Topic::Chat(_)
             | Topic::Status(_)
             | Topic::Everyone => Vec::new(),
         }
@@ -256,6 +297,11 @@ impl Shard {
     }
 }
 
+/// True for a connection that reads `topic` when its user is a member of it.
+fn follows(connections: &Slab<Connection>, key: Key, topic: &Topic) -> bool {
+    connections.get(key as usize).is_some_and(|one| one.scope.follows(topic))
+}
+
 /// True for a connection that reads as a member, and not as somebody in a room.
 fn is_member(connections: &Slab<Connection>, key: Key) -> bool {
     connections.get(key as usize).is_some_and(|one| matches!(one.scope, Scope::Member))
@@ -303,7 +349,17 @@ impl Delivery<'_> {
         }
     }
 
+    /// Whose a connection is.
+    fn user(&self, key: Key) -> Option<&UserId> {
+        Some(self.connections.get(key as usize)?.user())
+    }
+
     fn send(&mut self, key: Key) {
+        self.send_body(key, true);
+    }
+
+    /// Sends the event, or only its number when its body `is_theirs` not.
+    fn send_body(&mut self, key: Key, is_theirs: bool) {
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         if self.record.position.offset <= connection.cursor {
             return;
@@ -313,10 +369,41 @@ impl Delivery<'_> {
         if has_omissions && omission(self.event, connection.id, connection.user()).is_some() {
             return;
         }
-        connection.take(self.record, self.turn);
+        if is_theirs {
+            connection.take(self.record, self.turn);
+        } else {
+            connection.withhold(self.record, self.turn);
+        }
         if !connection.is_touched {
             connection.is_touched = true;
             self.touched.push(key);
+        }
+    }
+}
+
+/// One message of a bus event on its way to its connections.
+struct FaceDelivery<'a> {
+    connections: &'a mut Slab<Connection>,
+    touched: &'a mut Vec<Key>,
+    turn: &'a mut Turn,
+    face: &'a Face,
+}
+
+impl FaceDelivery<'_> {
+    fn send(&mut self, keys: impl Iterator<Item = Key>) {
+        for key in keys {
+            let Some(connection) = self.connections.get_mut(key as usize) else { continue };
+            let Scope::Bus(subject) = &connection.scope else { continue };
+            // Another face of the same record may have been sent: the place is the same.
+            let is_served = self.face.record.position.offset < connection.cursor;
+            if is_served || !self.face.audience.admits(connection.user(), subject) {
+                continue;
+            }
+            connection.take(&self.face.record, self.turn);
+            if !connection.is_touched {
+                connection.is_touched = true;
+                self.touched.push(key);
+            }
         }
     }
 }

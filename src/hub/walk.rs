@@ -10,10 +10,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    addressed::{Reader, Verdict},
-    ring::Ring,
-};
+use super::{addressed::Reader, ring::Ring};
 use crate::model::{Body, Record, Revocation};
 
 /// Records by their offsets, as far as they are kept.
@@ -105,6 +102,9 @@ impl Walk {
             | Body::Seeds { .. }
             | Body::Watch { .. }
             | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => None,
         })
     }
@@ -153,9 +153,8 @@ fn forward(
     let mut walk = Walk { sent: Vec::new(), first_seq: place.seq, revoked: Vec::new() };
     for record in records {
         reader.learn(&record);
-        if reader.verdict(&record) == Verdict::Sent {
-            walk.sent.push(record);
-        } else if matches!(record.body, Body::Revocation(_)) {
+        walk.sent.extend(reader.sent(&record));
+        if matches!(record.body, Body::Revocation(_)) {
             walk.revoked.push(record);
         }
     }
@@ -181,9 +180,8 @@ fn backward(
             return Err(ResetCause::Trimmed);
         }
         let record = records.get(offset).ok_or(ResetCause::Trimmed)?;
-        if reader.verdict(&record) == Verdict::Sent {
-            walk.sent.push(record);
-        }
+        let faces: Vec<_> = reader.sent(&record).collect();
+        walk.sent.extend(faces.into_iter().rev());
         offset -= 1;
     }
     walk.sent.reverse();

@@ -7,12 +7,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, Hold, LogError, MemoryLimits,
-    MemoryLog, Opening, Question, RealmLog, RedisLog, Snapshot, Tail,
+    AppendError, Appended, ChatDone, ChatError, ChatOp, ChatStore, Checkpoint, Claim, ClusterNode,
+    Draft, Hold, LogError, MemoryLimits, MemoryLog, Opening, Page, PageQuery, Question, RealmLog,
+    RedisLog, Snapshot, Tail,
 };
 use crate::model::{
-    ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
-    Topic, UserId,
+    ChatRoom, ConnectionId, Id, Identity, Memberships, Position, RealmId, Record, Revocations,
+    RoomKey, SessionRecord, Topic, UserId,
 };
 
 /// One of the backends. Cloning shares it.
@@ -140,6 +141,13 @@ impl RealmLog for AnyLog {
         }
     }
 
+    async fn node_path(&self, realm: &RealmId, uuid: &str) -> Result<Option<Arc<str>>, LogError> {
+        match self {
+            Self::Memory(log) => log.node_path(realm, uuid).await,
+            Self::Redis(log) => log.node_path(realm, uuid).await,
+        }
+    }
+
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
         match self {
             Self::Memory(log) => log.attach(realm).await,
@@ -195,6 +203,62 @@ impl RealmLog for AnyLog {
         match self {
             Self::Memory(log) => log.silent_for(),
             Self::Redis(log) => log.silent_for(),
+        }
+    }
+}
+
+impl ChatStore for AnyLog {
+    async fn chat(&self, realm: &RealmId, op: ChatOp) -> Result<ChatDone, ChatError> {
+        match self {
+            Self::Memory(log) => log.chat(realm, op).await,
+            Self::Redis(log) => log.chat(realm, op).await,
+        }
+    }
+
+    async fn chat_room(
+        &self,
+        realm: &RealmId,
+        key: &RoomKey,
+    ) -> Result<Option<ChatRoom>, LogError> {
+        match self {
+            Self::Memory(log) => log.chat_room(realm, key).await,
+            Self::Redis(log) => log.chat_room(realm, key).await,
+        }
+    }
+
+    async fn chat_keys(
+        &self,
+        realm: &RealmId,
+        rooms: &[Id],
+    ) -> Result<Vec<Option<RoomKey>>, LogError> {
+        match self {
+            Self::Memory(log) => log.chat_keys(realm, rooms).await,
+            Self::Redis(log) => log.chat_keys(realm, rooms).await,
+        }
+    }
+
+    async fn chat_page(
+        &self,
+        realm: &RealmId,
+        room: &Id,
+        query: PageQuery,
+    ) -> Result<Page, LogError> {
+        match self {
+            Self::Memory(log) => log.chat_page(realm, room, query).await,
+            Self::Redis(log) => log.chat_page(realm, room, query).await,
+        }
+    }
+
+    async fn chat_after(
+        &self,
+        realm: &RealmId,
+        room: &Id,
+        after: u64,
+        limit: usize,
+    ) -> Result<Page, LogError> {
+        match self {
+            Self::Memory(log) => log.chat_after(realm, room, after, limit).await,
+            Self::Redis(log) => log.chat_after(realm, room, after, limit).await,
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Body, Topic, UserId};
+use super::bus::wire;
+use crate::model::{Body, BusStage, Topic, UserId};
 
 /// A short, collision-resistant mark of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +40,25 @@ impl Digest {
                 }
             }
             Body::Watch { connection, add, remove } => {
-                hash.text("watch").text(connection.as_str()).users(add).users(remove);
+                hash.text("watch").text(connection.as_str()).topics(add).topics(remove);
             }
             Body::Revocation(revocation) => {
                 hash.text("revocation").text(&format!("{:?}", revocation.scope));
+            }
+            Body::Bus(bus) => {
+                // Who accepted it does not matter.
+                hash.text("bus").text(bus.topic.label()).bytes(&bus.data);
+                hash.text(bus.node.as_deref().unwrap_or_default());
+                if let BusStage::Merged { first, through } = bus.stage {
+                    hash.bytes(&first.to_be_bytes()).bytes(&through.to_be_bytes());
+                }
+            }
+            Body::Workspace { id, is, .. } => {
+                let is = is.as_deref().map(wire::workspace_text).unwrap_or_default();
+                hash.text("workspace").text(id.as_str()).text(&is);
+            }
+            Body::Nodes(nodes) => {
+                hash.text("nodes").bytes(&wire::nodes_text(nodes));
             }
             Body::Unknown => {
                 hash.text("unknown");
@@ -71,6 +87,14 @@ impl Hash {
 
     fn topic(&mut self, topic: &Topic) -> &mut Self {
         self.text(topic.kind()).text(topic.id())
+    }
+
+    fn topics(&mut self, topics: &[Topic]) -> &mut Self {
+        self.bytes(&topics.len().to_be_bytes());
+        for topic in topics {
+            self.topic(topic);
+        }
+        self
     }
 
     fn users(&mut self, users: &[UserId]) -> &mut Self {

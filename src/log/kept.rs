@@ -4,10 +4,13 @@
 
 use bytes::Bytes;
 
-use crate::model::{Body, Event, Record, Topic, UserId};
+use crate::model::{Body, Event, Record, Topic, UserId, Workspace};
 
 /// Bytes that a record costs beside its data.
 const RECORD_OVERHEAD_BYTES: usize = 256;
+
+/// Bytes that a path costs, with what stands beside it.
+const PATH_BYTES: usize = 128;
 
 /// An ephemeral event as it is kept: its header. Only live connections see the body.
 pub(super) fn without_body(body: &Body) -> Option<Body> {
@@ -21,6 +24,9 @@ pub(super) fn without_body(body: &Body) -> Option<Body> {
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. }
+        | Body::Bus(_)
+        | Body::Workspace { .. }
+        | Body::Nodes(_)
         | Body::Unknown => None,
     }
 }
@@ -29,10 +35,15 @@ pub(super) fn without_body(body: &Body) -> Option<Body> {
 pub(super) fn weight(record: &Record) -> usize {
     let payload = match &record.body {
         Body::Event(event) => event.data.len() + event.name.len(),
-        Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
-            (add.len() + remove.len()) * size_of::<UserId>()
-        }
+        Body::Members { add, remove, .. } => (add.len() + remove.len()) * size_of::<UserId>(),
+        Body::Watch { add, remove, .. } => (add.len() + remove.len()) * size_of::<Topic>(),
         Body::Seeds { topics, .. } => topics.len() * size_of::<Topic>(),
+        Body::Bus(bus) => bus.data.len(),
+        Body::Workspace { is, was, .. } => {
+            let weight = |one: &Workspace| (one.roots.len() + one.rules.len()) * PATH_BYTES;
+            is.as_deref().map_or(0, weight) + was.as_deref().map_or(0, weight)
+        }
+        Body::Nodes(nodes) => (nodes.set.len() + nodes.remove.len()) * PATH_BYTES,
         Body::Revocation(_) | Body::Disconnect { .. } | Body::Unknown => 0,
     };
     payload + RECORD_OVERHEAD_BYTES

@@ -13,6 +13,8 @@
 //! Not here: who gets an event (`hub`), carrying records to hubs (`node`).
 
 mod any;
+mod bus;
+mod chat;
 #[cfg(test)]
 mod contract;
 pub mod course;
@@ -25,6 +27,7 @@ mod redis;
 #[cfg(test)]
 mod sim;
 mod tail;
+mod types;
 mod wire;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -32,13 +35,17 @@ use std::{future::Future, sync::Arc, time::Duration};
 pub use self::redis::{RedisDriver, RedisLimits, RedisLog};
 pub use any::AnyLog;
 use bytes::Bytes;
+pub use chat::{
+    ChatDone, ChatError, ChatLimits, ChatOp, ChatOutcome, ChatRefusal, ChatStore, Page, PageQuery,
+};
 pub use facts::{ClusterNode, NodeFacts, ThisNode};
 pub use memory::{MemoryLimits, MemoryLog};
 pub use tail::{Hold, Inbound, Loss, Question, Tail};
+pub use types::{AppendError, Appended, Checkpoint, Claim, Draft, LogError, Opening, Snapshot};
 
 use crate::model::{
-    Body, ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, Scope,
-    SessionRecord, Topic, UserId,
+    ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
+    Topic, UserId,
 };
 
 /// Records, sessions and memberships of all realms.
@@ -198,6 +205,21 @@ pub trait RealmLog: Send + Sync {
         topic: &Topic,
     ) -> impl Future<Output = Result<Vec<UserId>, LogError>> + Send;
 
+    /// Where a node of Pydio is: its full path.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    fn node_path(
+        &self,
+        realm: &RealmId,
+        uuid: &str,
+    ) -> impl Future<Output = Result<Option<Arc<str>>, LogError>> + Send;
+
     /// Starts a tail of `realm`: every record after the returned position arrives.
     ///
     /// # Errors
@@ -287,108 +309,4 @@ pub trait RealmLog: Send + Sync {
     /// backend that can't be away. Asking this costs nothing and asks nobody: a backend
     /// that can be away looks after itself, at least each second for each tail.
     fn silent_for(&self) -> Option<Duration>;
-}
-
-/// A record that wants to enter the log.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    /// What it says.
-    pub body: Body,
-    /// The publisher's id of this request: repeating it is harmless.
-    pub id: Option<Arc<str>>,
-}
-
-/// The answer to an append.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Appended {
-    /// Where the record is.
-    pub position: Position,
-    /// True when an earlier request with this id put it there.
-    pub duplicate: bool,
-}
-
-/// Why a record was not acknowledged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The id stands for another body. The publisher's fault; nothing was appended.
-    #[error("this id was used with another body")]
-    Conflict,
-    /// A user would have too many memberships. The publisher's fault; nothing was appended.
-    #[error("a user would be a member of more than {limit} topics")]
-    TooManyMemberships {
-        /// `limits.memberships_per_user`
-        limit: usize,
-    },
-    /// The log can't be reached. The record may or may not be in it: retry with the same id.
-    #[error("the log is unavailable")]
-    Unavailable {
-        /// When to try again.
-        retry_after: Duration,
-    },
-}
-
-/// The log could not be asked. Transient.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the log is unavailable")]
-pub struct LogError {
-    /// When to try again.
-    pub retry_after: Duration,
-}
-
-/// A session that begins.
-#[derive(Debug, Clone)]
-pub struct Opening {
-    /// Its name, made by the caller.
-    pub connection: ConnectionId,
-    /// What it reads.
-    pub scope: Scope,
-}
-
-/// What a user may see, and where that was true.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// The log's end at that moment.
-    pub position: Position,
-    /// Offset of the oldest record that is kept: what ended before it may be missing
-    /// in the memberships and the subscriptions.
-    pub oldest: u64,
-    /// The user's memberships.
-    pub memberships: Memberships,
-    /// The connection's own subscriptions: [`Topic::Status`] of watched users.
-    pub watches: Memberships,
-    /// What of the user's tokens has ended.
-    pub revocations: Revocations,
-}
-
-/// The answer to a claim.
-#[derive(Debug)]
-pub enum Claim {
-    /// The session is the caller's.
-    Granted {
-        /// Its record, with the raised fencing number.
-        record: Box<SessionRecord>,
-        /// What its user may see now.
-        snapshot: Box<Snapshot>,
-    },
-    /// There is no such session: never was, or ended.
-    Unknown,
-    /// It belongs to another user, or to another login session.
-    Forbidden,
-    /// The log may have lost records since the session was last known to be intact.
-    Stale,
-}
-
-/// How far a connection has come.
-#[derive(Debug, Clone)]
-pub struct Checkpoint {
-    /// Whose.
-    pub connection: ConnectionId,
-    /// The next `seq` to give.
-    pub seq: u64,
-    /// The offset up to which `seq` was counted.
-    pub cursor: u64,
-    /// The fencing number of the holder.
-    pub fencing: u64,
-    /// True when the socket is gone and the lifetime of the record begins.
-    pub ended: bool,
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     lifecycle::Gate,
-    model::{ConnectionId, Position, Record},
+    model::{ConnectionId, Id, Position, Record, Workspace},
 };
 
 /// One node's view on the end of a log.
@@ -20,6 +20,8 @@ pub struct Tail {
     /// The records up to that place that are still kept, oldest first and without a
     /// hole; the last one is at the position. Empty when none is kept.
     pub backlog: Vec<Arc<Record>>,
+    /// The workspaces at an offset, which is that place or in the backlog.
+    pub workspaces: (u64, Vec<(Id, Arc<Workspace>)>),
     /// Where the next ones arrive, in order.
     pub inbound: mpsc::Receiver<Inbound>,
     /// Open while this node may speak for the connections of the realm. After it was

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
+use super::bus::wire as bus;
 use crate::model::{Body, ConnectionId, Event, Id, Revocation, RevocationScope, SharedText, Topic};
 
 /// A record without its place.
@@ -77,6 +78,7 @@ pub(super) fn address(topic: &Topic) -> String {
         Topic::Team(_) => 't',
         Topic::Workspace(_) => 'w',
         Topic::Room(_) => 'r',
+        Topic::Chat(_) => 'h',
         Topic::Status(_) => 's',
         Topic::Connection(_) => 'n',
         Topic::Everyone => 'e',
@@ -94,6 +96,7 @@ pub(super) fn topic(address: &str) -> Option<Topic> {
         "t" => Topic::Team(name()?),
         "w" => Topic::Workspace(name()?),
         "r" => Topic::Room(name()?),
+        "h" => Topic::Chat(name()?),
         "s" => Topic::Status(name()?),
         "n" => Topic::Connection(ConnectionId::parse(id).ok()?),
         "e" if id.is_empty() => Topic::Everyone,
@@ -101,10 +104,25 @@ pub(super) fn topic(address: &str) -> Option<Topic> {
     })
 }
 
+/// What a connection subscribed to, by name: the id of a user for the user's status, an
+/// address for anything else.
+fn subscriptions(topics: &[Topic]) -> Vec<String> {
+    let name = |topic: &Topic| match topic {
+        Topic::Status(user) => user.as_str().to_owned(),
+        other => address(other),
+    };
+    topics.iter().map(name).collect()
+}
+
+/// The topic of a name that a connection subscribed to.
+pub(super) fn subscription(name: &str) -> Option<Topic> {
+    if name.contains(':') { topic(name) } else { Some(Topic::Status(Id::parse(name).ok()?)) }
+}
+
 /// The entry of `body`, accepted at `at_us`; subscriptions live for `session_ttl_ms`.
 ///
 /// Kinds: `e` event, `f` ephemeral event, `m` members, `s` seeds, `w` watch,
-/// `r` revocation, `x` disconnect.
+/// `r` revocation, `x` disconnect, `b` bus event, `p` workspace, `n` paths of nodes.
 pub(super) fn encode(body: &Body, at_us: u64, session_ttl_ms: u64) -> Entry {
     let texts = |ids: &[Id]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
     let (kind, to, rest) = match body {
@@ -121,7 +139,8 @@ pub(super) fn encode(body: &Body, at_us: u64, session_ttl_ms: u64) -> Entry {
             )
         }
         Body::Watch { connection, add, remove } => {
-            let rest = Rest::Watch { add: texts(add), rm: texts(remove), ttl: session_ttl_ms };
+            let (add, rm) = (subscriptions(add), subscriptions(remove));
+            let rest = Rest::Watch { add, rm, ttl: session_ttl_ms };
             ('w', address(&Topic::Connection(*connection)), rest)
         }
         Body::Revocation(Revocation { scope, at_ms }) => {
@@ -134,6 +153,7 @@ pub(super) fn encode(body: &Body, at_us: u64, session_ttl_ms: u64) -> Entry {
                 Rest::Revocation { scope: scope.to_owned(), id: id.to_owned(), before: *at_ms };
             ('r', address(&Topic::Everyone), rest)
         }
+        Body::Bus(_) | Body::Workspace { .. } | Body::Nodes(_) => return bus::encode(body, at_us),
         // Nobody publishes it: written out, it stays what nobody can read.
         Body::Unknown => {
             let rest = Rest::Members { add: Vec::new(), rm: Vec::new() };
@@ -181,6 +201,9 @@ pub(super) fn decode(
         let header: EventHeader = serde_json::from_slice(header).map_err(|_| Malformed)?;
         return decode_event(to, &header, kind == b"f", body);
     }
+    if matches!(kind, b"b" | b"p" | b"n") {
+        return bus::decode(kind, to, header, body);
+    }
     let Header { at, rest } = serde_json::from_slice(header).map_err(|_| Malformed)?;
     let body = match (kind, rest) {
         (b"m", Rest::Members { add, rm }) if to.has_members() => {
@@ -195,7 +218,9 @@ pub(super) fn decode(
         }
         (b"w", Rest::Watch { add, rm, .. }) => {
             let Topic::Connection(connection) = to else { return Err(Malformed) };
-            Body::Watch { connection, add: ids(&add)?, remove: ids(&rm)? }
+            let topics = |names: &[String]| names.iter().map(|name| subscription(name)).collect();
+            let all = |names| Option::<Vec<Topic>>::ok_or(topics(names), Malformed);
+            Body::Watch { connection, add: all(&add)?, remove: all(&rm)? }
         }
         (b"r", Rest::Revocation { scope, id, before }) => {
             let id = || Id::parse(&id).map_err(|_| Malformed);
@@ -314,13 +339,18 @@ mod tests {
                 user: id("u"),
                 topics: vec![Topic::Channel(id("c")), Topic::Team(id("t"))],
             },
-            Body::Watch { connection: connection(), add, remove },
+            Body::Watch {
+                connection: connection(),
+                add: vec![Topic::Status(id("u1")), Topic::Chat(id("r1"))],
+                remove: vec![Topic::Chat(id("r2"))],
+            },
             Body::Disconnect {
                 target: Topic::User(id("u")),
                 code: 4000,
                 reason: Arc::from("bye\n"),
             },
         ];
+        all.extend(super::super::bus::samples());
         for scope in [
             RevocationScope::User(id("u")),
             RevocationScope::Session(id("s")),
@@ -350,6 +380,7 @@ mod tests {
             Topic::Team(id("x")),
             Topic::Workspace(id("x")),
             Topic::Room(id("x")),
+            Topic::Chat(id("x")),
             Topic::Status(id("x")),
             Topic::Connection(connection()),
             Topic::Everyone,

@@ -43,7 +43,7 @@ pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
 
 /// Scripts and commands that Redis is asked for.
-pub const REDIS_COMMANDS: [&str; 15] = [
+pub const REDIS_COMMANDS: [&str; 18] = [
     "publish",
     "open",
     "claim",
@@ -51,11 +51,14 @@ pub const REDIS_COMMANDS: [&str; 15] = [
     "checkpoint",
     "memberships",
     "members",
+    "workspaces",
+    "node_path",
     "range",
     "beat",
     "report",
     "nodes",
     "question",
+    "chat",
     "presence",
     "status",
     "other",
@@ -221,10 +224,12 @@ const PUBLISH: &[&str] =
     &["200", "400", "401", "403", "405", "408", "409", "413", "415", "429", "503", "other"];
 
 /// The routes of both listeners and the statuses that each may answer.
-pub const ROUTES: [(&str, &[&str]); 33] = [
+pub const ROUTES: [(&str, &[&str]); 38] = [
     ("/api/v4/websocket", SOCKET),
     ("/ws", SOCKET),
     ("/ws/room/{name}", SOCKET),
+    ("/ws/event", SOCKET),
+    ("/ws/chat", SOCKET),
     ("/echo", SOCKET),
     // The root of an embedded server.
     ("embedded", SOCKET),
@@ -244,6 +249,9 @@ pub const ROUTES: [(&str, &[&str]); 33] = [
     ("/api/v1/publish/batch", PUBLISH),
     ("/api/v1/members", PUBLISH),
     ("/api/v1/users/{id}/memberships", CALL),
+    ("/api/v1/pydio/workspaces/{id}", PUBLISH),
+    ("/api/v1/pydio/nodes", PUBLISH),
+    ("/api/v1/pydio/events", PUBLISH),
     ("/api/v1/revoke", PUBLISH),
     ("/api/v1/disconnect", CALL),
     ("/api/v1/presence", CALL),

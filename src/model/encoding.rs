@@ -23,6 +23,8 @@ pub struct Encoding {
     pub noop: &'static [u8],
     /// True for an event that a client with this view need not see.
     pub withheld: fn(&Event, &View) -> bool,
+    /// What a client gets instead that asks for numbers.
+    pub numbered: Option<&'static Self>,
 }
 
 /// What follows the shared part of a frame's payload.
@@ -30,8 +32,24 @@ pub struct Encoding {
 pub enum Tail {
     /// `,"seq":N}`: the shared part is a JSON object without its closing brace.
     Seq,
+    /// `,"@seq":N}`: as [`Tail::Seq`].
+    AtSeq,
+    /// `}`: the same shared part without a number; withheld events are not sent.
+    Brace,
     /// Nothing: the connection has no numbering, and withheld events are not sent.
     None,
+}
+
+impl Tail {
+    /// The member that a number comes in; `None` when there are no numbers.
+    #[must_use]
+    pub fn key(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Seq => Some(br#","seq":"#),
+            Self::AtSeq => Some(br#","@seq":"#),
+            Self::Brace | Self::None => None,
+        }
+    }
 }
 
 impl Encoding {

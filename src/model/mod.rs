@@ -10,6 +10,8 @@
 //!
 //! Not here: who may see a record (`hub`), where records are kept (`log`).
 
+mod bus;
+mod chat;
 mod close;
 mod encoding;
 mod id;
@@ -22,6 +24,14 @@ mod status;
 mod topic;
 mod view;
 
+pub use bus::{
+    Audience, Bus, BusStage, BusTopic, Face, NodePaths, NodePlace, Policy, Rights, Root, Rule,
+    Sight, Subject, Who, Workspace, base_name, is_within,
+};
+pub use chat::{
+    CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, ChatSeat, RoomKey, RoomKind,
+    chat_subject,
+};
 pub use close::{CloseCode, CloseRow};
 pub use encoding::{Encoding, Tail};
 pub use id::{ConnectionId, Id, IdError, RealmId, SessionId, UserId};

@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::{ConnectionId, Position, SessionId, Tag, Topic, UserId};
+use super::{
+    Bus, ConnectionId, Face, Id, NodePaths, Position, SessionId, Tag, Topic, UserId, Workspace,
+};
 
 /// The encodings that differ in their shared part: each has a cell in every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,17 @@ pub struct Record {
 }
 
 impl Record {
+    /// What a bus event comes to; nothing before that was found out.
+    #[must_use]
+    pub fn faces(&self) -> &[Face] {
+        self.renderings.faces.get().map_or(&[], |faces| faces)
+    }
+
+    /// Says what a bus event comes to. The first word counts.
+    pub fn set_faces(&self, faces: impl FnOnce() -> Box<[Face]>) {
+        self.renderings.faces.get_or_init(faces);
+    }
+
     /// What logs and rings keep of this record.
     #[must_use]
     pub fn kept(self: &Arc<Self>) -> Arc<Self> {
@@ -56,6 +69,8 @@ impl Record {
 pub struct Renderings {
     /// Made with the first rendering: most records of a log are never rendered again.
     cells: OnceLock<Box<Cells>>,
+    /// What a bus event comes to; filled by whoever knows the workspaces.
+    faces: OnceLock<Box<[Face]>>,
 }
 
 #[derive(Debug, Default)]
@@ -110,14 +125,14 @@ pub enum Body {
         /// Channels, teams and workspaces.
         topics: Vec<Topic>,
     },
-    /// A connection began or ceased to watch the status of users.
+    /// A connection subscribed to topics of its own choice, or ceased to.
     Watch {
-        /// The connection that watches.
+        /// The connection.
         connection: ConnectionId,
-        /// Whose status it wants.
-        add: Vec<UserId>,
-        /// Whose status it no longer wants.
-        remove: Vec<UserId>,
+        /// What it wants: [`Topic::Status`] of users, [`Topic::Chat`] of rooms.
+        add: Vec<Topic>,
+        /// What it no longer wants.
+        remove: Vec<Topic>,
     },
     /// Tokens ended.
     Revocation(Revocation),
@@ -130,6 +145,19 @@ pub enum Body {
         /// Close reason to send.
         reason: Arc<str>,
     },
+    /// Something happened in Pydio; [`Record::faces`] says who is told what.
+    Bus(Bus),
+    /// A workspace was defined anew, or ceased to be.
+    Workspace {
+        /// Which.
+        id: Id,
+        /// What it is from here on.
+        is: Option<Arc<Workspace>>,
+        /// What it was up to here. The log fills it in.
+        was: Option<Arc<Workspace>>,
+    },
+    /// Where nodes are.
+    Nodes(NodePaths),
     /// Something that this version can't read. It has a place and says nothing.
     Unknown,
 }

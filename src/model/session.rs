@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{ConnectionId, Id, Position, RealmId, SessionId, Topic, UserId};
+use super::{ConnectionId, Id, Position, RealmId, SessionId, Subject, Topic, UserId};
 
 /// Seconds since 1970.
 pub type UnixSeconds = u64;
@@ -38,8 +38,24 @@ pub struct Identity {
 pub enum Scope {
     /// Everything addressed to its user: user, channel, team, connection, everyone.
     Member,
-    /// One chat room.
+    /// One room of the room dialect.
     Room(Id),
+    /// What its user may see of Pydio's bus.
+    Bus(Arc<Subject>),
+    /// Pydio's chat rooms that it joined.
+    Chat(Arc<Subject>),
+}
+
+impl Scope {
+    /// True when memberships of `topic` decide what is read.
+    #[must_use]
+    pub fn follows(&self, topic: &Topic) -> bool {
+        match self {
+            Self::Member => topic.has_members(),
+            Self::Bus(_) => matches!(topic, Topic::Workspace(_)),
+            Self::Room(_) | Self::Chat(_) => false,
+        }
+    }
 }
 
 /// What the log keeps of a connection, so that any node can resume it.

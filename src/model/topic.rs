@@ -16,8 +16,10 @@ pub enum Topic {
     Team(Id),
     /// The members of a workspace.
     Workspace(Id),
-    /// The connections that are in a chat room.
+    /// The connections that are in a room of the room dialect.
     Room(Id),
+    /// The connections that have joined a chat room with a history.
+    Chat(Id),
     /// The user's own connections and those that watch this user's status.
     Status(Id),
     /// One connection.
@@ -44,6 +46,7 @@ impl Topic {
             Self::Team(_) => "team",
             Self::Workspace(_) => "workspace",
             Self::Room(_) => "room",
+            Self::Chat(_) => "chat",
             Self::Status(_) => "status",
             Self::Connection(_) => "connection",
             Self::Everyone => "everyone",
@@ -59,6 +62,7 @@ impl Topic {
             | Self::Team(id)
             | Self::Workspace(id)
             | Self::Room(id)
+            | Self::Chat(id)
             | Self::Status(id) => id.as_str(),
             Self::Connection(id) => id.as_str(),
             Self::Everyone => "",

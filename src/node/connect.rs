@@ -66,8 +66,7 @@ pub struct Arrival {
     /// Where it wants to go on.
     pub resume: Option<Resume>,
     /// What was written after this offset is its own, though it takes its seat a moment
-    /// later; `None` when its first frame tells where it begins. Rooms only: in them
-    /// no membership decides.
+    /// later; `None` when its first frame tells where it begins.
     pub since: Option<u64>,
     /// Writes the complete first frame; `None` when the dialect has none.
     pub greet: Greet,
@@ -298,7 +297,7 @@ impl Node {
             memberships: snapshot.memberships.clone(),
             watches: snapshot.watches.clone(),
             known_from: snapshot.oldest,
-            known_up_to: snapshot.position.offset.min(arrival.since.unwrap_or(u64::MAX)),
+            known_up_to: snapshot.position.offset,
         };
         let limits = *self.limits.read();
         Attach {
@@ -308,6 +307,7 @@ impl Node {
             fencing: seat.fencing,
             claimed_after,
             at: snapshot.position.clone(),
+            begins_after: snapshot.position.offset.min(arrival.since.unwrap_or(u64::MAX)),
             reader,
             link: Arc::clone(&arrival.link),
             start,
@@ -320,7 +320,7 @@ impl Node {
     /// The first frame. A room's history ends exactly where its numbering begins.
     async fn greet(&self, seat: &Seat, arrival: &Arrival, base: u64) -> Option<Bytes> {
         let history = match &arrival.scope {
-            Scope::Member => Vec::new(),
+            Scope::Member | Scope::Bus(_) | Scope::Chat(_) => Vec::new(),
             Scope::Room(room) => {
                 self.synced(&seat.entry, base).await;
                 self.rooms.history(seat.entry.key, room, base)

@@ -54,6 +54,11 @@ impl Progress {
         self.carried.store(offset, Ordering::Relaxed);
     }
 
+    /// The offset up to which every hub has the records.
+    pub(super) fn carried_offset(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
+    }
+
     /// Records that the log has and the hubs do not.
     fn lag(&self) -> u64 {
         let carried = self.carried.load(Ordering::Relaxed);

@@ -9,7 +9,7 @@ use crate::{
     hub::{Command, HubInfo, Reader, RingFill, Verdict},
     log::{LogError, RealmLog as _},
     model::{
-        ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
+        Body, ConnectionId, Identity, Memberships, Position, RealmId, Record, SessionRecord, Topic,
         UserId,
     },
 };
@@ -136,6 +136,12 @@ impl Node {
         let Some(record) = record.filter(|record| record.position.offset == offset) else {
             return Ok(Some(Delivery::NotKept));
         };
+        // What a bus event comes to is known where its tail has carried it.
+        let known = match matches!(record.body, Body::Bus(_)) {
+            true => self.realm(realm).await?.realm.ring.get(offset),
+            false => Some(record),
+        };
+        let Some(record) = known else { return Ok(Some(Delivery::NotKept)) };
         let (position, memberships) = self.log.memberships(realm, &session.user).await?;
         let SessionRecord { user, scope, .. } = session;
         let known_up_to = position.offset;

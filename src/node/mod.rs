@@ -14,6 +14,8 @@
 
 mod away;
 mod backoff;
+mod bus;
+mod chat;
 mod checkpoints;
 mod connect;
 mod gauges;
@@ -41,13 +43,17 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::{
     hub::{Rule, Verdict},
-    log::{ClusterNode, Draft, NodeFacts},
+    log::{
+        ChatDone, ChatError, ChatOp, ChatOutcome, ChatRefusal, ClusterNode, Draft, NodeFacts,
+        PageQuery,
+    },
 };
+pub use chat::Sweeper;
 pub use checkpoints::Checkpoints;
 pub use connect::{Arrival, Greet, Greeting, Resume, Welcome};
 pub use inspect::{Delivery, NodeInfo, RealmInfo};
@@ -61,8 +67,9 @@ pub use status::StatusTask;
 pub use tails::Tails;
 pub use watch::WatchError;
 
-use self::{gauges::Progress, rooms::Rooms};
+use self::{bus::Merging, chat::ChatRealms, gauges::Progress, rooms::Rooms};
 use crate::{
+    bus::{Book, Waiting},
     clock::Clock,
     hub::{Command, Hub, HubHandle, Realm, Ring},
     lifecycle::Tasks,
@@ -125,6 +132,7 @@ pub struct Node {
     metrics: Arc<Metrics>,
     clock: Clock,
     rooms: Arc<Rooms>,
+    chats: ChatRealms,
     realms: RwLock<HashMap<RealmId, RealmEntry>>,
     /// The key of the next life of a realm: none is used twice.
     next_key: AtomicUsize,
@@ -143,6 +151,26 @@ pub(crate) struct RealmEntry {
     pub(crate) key: usize,
     pub(crate) realm: Arc<Realm>,
     progress: Arc<Progress>,
+    /// The workspaces at the place that the tail has carried.
+    pub(crate) bus: Arc<Mutex<Book>>,
+    /// The changes of nodes that wait there to be merged.
+    pub(crate) waiting: Arc<Mutex<Waiting>>,
+}
+
+/// The workspaces before the first record that the log still has.
+fn book_at_beginning(tail: &Tail) -> Book {
+    let (known_at, workspaces) = &tail.workspaces;
+    let mut book = Book::new(workspaces.iter().cloned());
+    let known = tail.backlog.iter().filter(|record| record.position.offset <= *known_at);
+    known.rev().for_each(|record| book.rewind(record));
+    book
+}
+
+impl RealmEntry {
+    /// Notes that the log has come at least so far.
+    fn heard_of(&self, offset: u64) {
+        self.progress.heard_of(offset);
+    }
 }
 
 impl Node {
@@ -167,6 +195,7 @@ impl Node {
             metrics: parts.metrics,
             clock: parts.clock,
             rooms: Arc::default(),
+            chats: ChatRealms::default(),
             realms: RwLock::default(),
             next_key: AtomicUsize::new(0),
             facts: parts.facts,
@@ -179,6 +208,10 @@ impl Node {
         tasks.spawn("tails", |stop| tails.run(stop));
         let checkpoints = Checkpoints::new(Arc::clone(&node));
         tasks.spawn("checkpoints", |stop| checkpoints.run(stop));
+        let sweeper = Sweeper::new(Arc::clone(&node));
+        tasks.spawn("rooms", |stop| sweeper.run(stop));
+        let merging = Merging::new(Arc::clone(&node));
+        tasks.spawn("merging", |stop| merging.run(stop));
         let status = StatusTask::new(Arc::clone(&node), transitions_in);
         tasks.spawn("status", |stop| status.run(stop));
         node
@@ -244,14 +277,18 @@ impl Node {
         let before = tail.backlog.first().map_or(began_at, |oldest| oldest.position.offset - 1);
         let ring = Ring::new(before, limits.ring_events, limits.ring_bytes);
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        let (mut book, mut waiting) = (book_at_beginning(tail), Waiting::default());
         for record in &tail.backlog {
+            book.take(record);
+            waiting.note(record);
             ring.push(record);
             self.rooms.note(key, record);
         }
         debug_assert_eq!(ring.fill().last, began_at, "the backlog ends where the tail begins");
         let realm = Realm::new(id.clone(), ring, tail.position.clone(), tail.gate.clone());
         let progress = Arc::new(Progress::new(began_at));
-        let entry = RealmEntry { key, realm: Arc::new(realm), progress };
+        let (bus, waiting) = (Arc::new(Mutex::new(book)), Arc::new(Mutex::new(waiting)));
+        let entry = RealmEntry { key, realm: Arc::new(realm), progress, bus, waiting };
         self.realms.write().insert(id.clone(), entry.clone());
         entry
     }

@@ -33,6 +33,14 @@ pub enum PublishError {
         /// `limits.memberships_per_user`
         limit: usize,
     },
+    /// Parts wait that must be merged first. Nothing happened.
+    #[error("parts wait that must be merged first")]
+    Waiting {
+        /// Offset of the first part that waits; 0 when none does.
+        first: u64,
+        /// Offset of the last one.
+        last: u64,
+    },
     /// The log can't be reached. Whether it happened is open: retry with the same id.
     #[error("the log is unavailable")]
     Unavailable {
@@ -47,7 +55,7 @@ impl PublishError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
-            Self::TooManyMemberships { .. } => "refused",
+            Self::TooManyMemberships { .. } | Self::Waiting { .. } => "refused",
             Self::Unavailable { .. } => "unavailable",
         }
     }
@@ -64,6 +72,7 @@ impl From<AppendError> for PublishError {
         match error {
             AppendError::Conflict => Self::Conflict,
             AppendError::TooManyMemberships { limit } => Self::TooManyMemberships { limit },
+            AppendError::Waiting { first, last } => Self::Waiting { first, last },
             AppendError::Unavailable { retry_after } => Self::Unavailable { retry_after },
         }
     }
@@ -193,11 +202,14 @@ impl Node {
         let (label, event) = match body {
             Body::Event(event) if event.ephemeral => ("ephemeral", Some(event)),
             Body::Event(event) => ("durable", Some(event)),
+            Body::Bus(_) => ("durable", None),
             Body::Members { .. }
             | Body::Seeds { .. }
             | Body::Watch { .. }
             | Body::Revocation(_)
             | Body::Disconnect { .. }
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => ("control", None),
         };
         // Only Mattermost's names tell events apart.

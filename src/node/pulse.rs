@@ -182,7 +182,7 @@ mod tests {
         clock::Clock,
         config::Config,
         lifecycle::{CancellationToken, Tasks},
-        log::{AnyLog, Draft, MemoryLimits, MemoryLog},
+        log::{AnyLog, ChatLimits, Draft, MemoryLimits, MemoryLog},
         metrics::Metrics,
         model::{Body, Id, Topic},
         node::{NodeLimits, Parts},
@@ -200,6 +200,7 @@ mod tests {
             memberships_per_user: 100,
             session_ttl: Duration::from_secs(60),
             ended_sessions: 100,
+            chat: ChatLimits { history: 100, silence: Duration::from_secs(20) },
         };
         let clock = Clock::system();
         let log = AnyLog::Memory(Arc::new(MemoryLog::new(limits, clock.clone())));

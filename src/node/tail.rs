@@ -174,6 +174,9 @@ impl Runner {
         self.entry.progress.carrying(oldest);
         node.metrics.events_tailed_total.inc_by(records.len() as u64);
         for record in &records {
+            // Before anybody sees it, so that all see the same.
+            self.entry.bus.lock().take(record);
+            self.entry.waiting.lock().note(record);
             self.entry.realm.ring.push(record);
             node.rooms.note(self.entry.key, record);
         }

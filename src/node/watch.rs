@@ -55,6 +55,8 @@ impl Node {
         if !add.is_empty() && watches.open_topics().count() + add.len() > max {
             return Err(WatchError::TooMany);
         }
+        let topics = |users: Vec<UserId>| users.into_iter().map(Topic::Status).collect();
+        let (add, remove) = (topics(add), topics(remove));
         let body = Body::Watch { connection: seat.connection, add, remove };
         let published = self.publish_one(realm, Draft { body, id: None }).await;
         let offset = published.map_err(|_| WatchError::Unavailable)?.position.offset;

@@ -16,7 +16,7 @@ use super::{
     handler::{Handle, Host, Hosted},
     hosted,
     knock::{Denial, Knock, Route, Run},
-    mattermost,
+    mattermost, pydio,
     room::{self, RoomEntry},
 };
 use crate::{
@@ -132,6 +132,14 @@ impl Doorkeeper {
                 hosted::run(context, ticket, entry, (stream, leftover))
             }));
         }
+        if let Route::Pydio(route) = knock.route {
+            // Only its first message says who it is.
+            let (context, limits) = (Arc::clone(&self.context), Arc::clone(&self.limits));
+            let entry = pydio::Entry { route, resume: knock.resume, limits };
+            return Ok(Box::new(move |stream, leftover| {
+                pydio::run(context, ticket, entry, (stream, leftover))
+            }));
+        }
         let identity = self.identify(&knock).await?;
         if let Some(identity) = &identity
             && !guest::is_guest(identity)
@@ -161,7 +169,7 @@ impl Doorkeeper {
                 }))
             }
             (Route::Room(_), None) => Err(self.deny("auth", "missing")),
-            (Route::Mattermost | Route::Echo | Route::Embedded, identity) => {
+            (Route::Mattermost | Route::Pydio(_) | Route::Echo | Route::Embedded, identity) => {
                 Ok(Box::new(move |stream, leftover| {
                     let entry = mattermost::Entry { identity, resume, limits };
                     mattermost::run(context, ticket, entry, (stream, leftover))
@@ -284,7 +292,7 @@ impl Admission {
     }
 
     /// Waits until the user's bucket of resumes has one: they are not refused.
-    async fn wait_for_resume(&self, identity: &Identity) {
+    pub(super) async fn wait_for_resume(&self, identity: &Identity) {
         let key = || (identity.realm.clone(), identity.user.clone());
         while let Err(wait) = self.resumes.take(key(), 1.0) {
             tokio::time::sleep(wait.max(Duration::from_millis(10))).await;
@@ -303,6 +311,11 @@ impl Ticket {
     ) -> bool {
         self.user = limits.seat(identity, max);
         self.user.is_some()
+    }
+
+    /// The socket is nobody's any more.
+    pub(super) fn forget_user(&mut self) {
+        self.user = None;
     }
 
     /// Counts a failed login. False when this address has failed too often.

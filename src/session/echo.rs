@@ -28,6 +28,7 @@ static ENCODING: Encoding = Encoding {
     tail: Tail::None,
     noop: b"",
     withheld: |_, _| false,
+    numbered: None,
 };
 
 /// Serves one socket until it ends or the node drains.

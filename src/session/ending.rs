@@ -75,6 +75,15 @@ pub(super) async fn leave(client: Client, end: End) -> u16 {
     socket.finish(end).await
 }
 
+/// Gives up the seat of a client whose socket stays open.
+pub(super) async fn stand_up(client: Client) -> (Arc<Context>, Socket) {
+    let Client { context, socket, seat, .. } = client;
+    context.node.leave(&seat, socket.link()).await;
+    // Another seat may follow at once.
+    context.node.went(&seat, Ending::Dropped).await;
+    (context, socket)
+}
+
 /// Ends a socket that got no seat. Returns the close code.
 pub(super) async fn refuse(socket: Socket, code: CloseCode) -> u16 {
     socket.abandon(code, code.row().meaning);

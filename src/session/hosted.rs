@@ -33,6 +33,7 @@ static ENCODING: Encoding = Encoding {
     tail: Tail::None,
     noop: b"",
     withheld: |_, _| false,
+    numbered: None,
 };
 
 fn render(record: &Record) -> Rendering {

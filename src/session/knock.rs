@@ -16,10 +16,21 @@ pub enum Route {
     Mattermost,
     /// `/ws` (no name) and `/ws/room/{name}`
     Room(Option<Id>),
+    /// `dialects.pydio.event_path`, `.chat_path`, `.chat_alias`
+    Pydio(PydioRoute),
     /// `/echo`
     Echo,
     /// The only path of an embedded server.
     Embedded,
+}
+
+/// The two kinds of sockets of the pydio dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PydioRoute {
+    /// Events of the bus.
+    Event,
+    /// Chat rooms.
+    Chat,
 }
 
 /// A request to open a socket.

@@ -209,7 +209,11 @@ impl RoomClient {
         match node.publish_one(&identity.realm, draft).await {
             Ok(_published) => {}
             Err(PublishError::Conflict) => self.refuse(Refusal::IdReused),
-            Err(PublishError::TooManyMemberships { .. } | PublishError::Unavailable { .. }) => {
+            Err(
+                PublishError::TooManyMemberships { .. }
+                | PublishError::Waiting { .. }
+                | PublishError::Unavailable { .. },
+            ) => {
                 self.refuse(Refusal::Unavailable);
             }
         }

@@ -1,16 +1,19 @@
-//! The file of the store: three tables of redb.
+//! The file of the store: tables of redb.
 //!
 //! Invariants: a commit is on the disk when it returns; a file is read as a whole or
 //! refused; only one process has it open.
 
-use std::{error::Error, fs, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{error::Error, fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, Table,
     TableDefinition, WriteTransaction,
 };
 
-use super::{Change, Saved, StoreError};
+use super::{
+    Change, Saved, StoreError,
+    rooms::{self, RoomTables},
+};
 use crate::model::{Id, ManualStatus, Revocation, RevocationScope, Status, Topic};
 
 const FILE_NAME: &str = "hubbub.redb";
@@ -33,11 +36,18 @@ const REVOKED: TableDefinition<'_, RevokedKey, (u64, u64)> = TableDefinition::ne
 /// Realm and user; the word of the choice or nothing, and the end of a timed dnd or 0.
 const CHOSEN: TableDefinition<'_, ChosenKey, (&str, u64)> = TableDefinition::new("chosen");
 
+/// Realm and id; the workspace as the log writes it.
+const WORKSPACES: TableDefinition<'_, WorkspaceKey, &str> = TableDefinition::new("workspaces");
+
+/// Realm and unique name; the full path.
+const NODES: TableDefinition<'_, WorkspaceKey, &str> = TableDefinition::new("nodes");
+
+type WorkspaceKey = (&'static str, &'static str);
 type MemberKey = (&'static str, &'static str, &'static str, &'static str);
 type RevokedKey = (&'static str, &'static str, &'static str);
 type ChosenKey = (&'static str, &'static str);
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// An open store.
 #[derive(Debug)]
@@ -103,6 +113,9 @@ fn format(database: &Database) -> Result<u64, Failure> {
         writing.open_table(MEMBERS)?;
         writing.open_table(REVOKED)?;
         writing.open_table(CHOSEN)?;
+        RoomTables::open(&writing)?;
+        writing.open_table(WORKSPACES)?;
+        writing.open_table(NODES)?;
     }
     writing.commit()?;
     Ok(found)
@@ -138,6 +151,18 @@ fn read(database: &Database) -> Result<(Saved, u64), Failure> {
             chosen.push((user, ManualStatus::DndUntil(until)));
         }
     }
+    for row in reading.open_table(WORKSPACES)?.iter()? {
+        let (key, text) = row?;
+        let (realm, id) = key.value();
+        let workspace = (Id::parse(id)?, text.value().to_owned());
+        saved.entry(Id::parse(realm)?).or_default().workspaces.push(workspace);
+    }
+    for row in reading.open_table(NODES)?.iter()? {
+        let (key, path) = row?;
+        let (realm, uuid) = key.value();
+        let node = (Arc::from(uuid), Arc::from(path.value()));
+        saved.entry(Id::parse(realm)?).or_default().nodes.push(node);
+    }
     // In the order of the changes: lists of members show who joined first.
     members.sort_unstable_by_key(|(number, ..)| *number);
     revoked.sort_unstable_by_key(|(number, ..)| *number);
@@ -150,6 +175,7 @@ fn read(database: &Database) -> Result<(Saved, u64), Failure> {
     for (_, realm, revocation) in revoked {
         saved.entry(realm).or_default().revocations.push(revocation);
     }
+    rooms::read(&reading, &mut saved)?;
     Ok((saved, changes))
 }
 
@@ -181,6 +207,9 @@ struct Tables<'a> {
     members: Table<'a, MemberKey, (u64, u8)>,
     revoked: Table<'a, RevokedKey, (u64, u64)>,
     chosen: Table<'a, ChosenKey, (&'static str, u64)>,
+    rooms: RoomTables<'a>,
+    workspaces: Table<'a, WorkspaceKey, &'static str>,
+    nodes: Table<'a, WorkspaceKey, &'static str>,
 }
 
 impl<'a> Tables<'a> {
@@ -189,6 +218,9 @@ impl<'a> Tables<'a> {
             members: writing.open_table(MEMBERS)?,
             revoked: writing.open_table(REVOKED)?,
             chosen: writing.open_table(CHOSEN)?,
+            rooms: RoomTables::open(writing)?,
+            workspaces: writing.open_table(WORKSPACES)?,
+            nodes: writing.open_table(NODES)?,
         })
     }
 
@@ -210,8 +242,18 @@ impl<'a> Tables<'a> {
                 };
                 self.revoked.insert((realm.as_str(), kind, id), (number, revocation.at_ms))?;
             }
+            Change::Workspace { realm, id, text } => {
+                let key = (realm.as_str(), id.as_str());
+                put(&mut self.workspaces, key, text.as_deref())?;
+            }
+            Change::Node { realm, uuid, path } => {
+                put(&mut self.nodes, (realm.as_str(), uuid), path.as_deref())?;
+            }
             Change::Chosen { realm, user, chosen } => {
                 self.choose((realm.as_str(), user.as_str()), *chosen)?;
+            }
+            Change::Room { .. } | Change::Said { .. } | Change::Unsaid { .. } => {
+                self.rooms.apply(change)?;
             }
         }
         Ok(())
@@ -236,6 +278,19 @@ impl<'a> Tables<'a> {
         self.chosen.insert(key, (status.as_str(), 0))?;
         Ok(())
     }
+}
+
+/// Writes a row, or takes it out.
+fn put(
+    table: &mut Table<'_, WorkspaceKey, &'static str>,
+    key: (&str, &str),
+    text: Option<&str>,
+) -> Result<(), Failure> {
+    match text {
+        Some(text) => table.insert(key, text)?,
+        None => table.remove(key)?,
+    };
+    Ok(())
 }
 
 fn topic(kind: &str, id: &str) -> Result<Topic, Failure> {

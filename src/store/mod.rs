@@ -1,5 +1,5 @@
-//! What survives a restart of a node that has no Redis: memberships, revocations
-//! and chosen statuses, in one file.
+//! What survives a restart of a node that has no Redis: memberships, revocations,
+//! chosen statuses and chat rooms with their histories, in one file.
 //!
 //! Who changes something takes a slot, hands over the changes in the order in which
 //! they happened, and waits until they are on the disk. Changes that come while the
@@ -14,6 +14,7 @@
 //! Not here: what the changes mean (`log`, `presence`).
 
 mod file;
+mod rooms;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ pub use file::{File, open};
 use crate::{
     lifecycle::CancellationToken,
     metrics::Metrics,
-    model::{ManualStatus, RealmId, Revocation, Topic, UserId},
+    model::{ChatMessage, Id, ManualStatus, RealmId, Revocation, RoomKey, Topic, UserId},
 };
 
 /// Entries that may wait for the disk; more make the changer wait.
@@ -60,6 +61,24 @@ pub enum Change {
         /// Whose, and when.
         revocation: Revocation,
     },
+    /// A workspace of Pydio was defined, or ceased to be.
+    Workspace {
+        /// The tenant.
+        realm: RealmId,
+        /// Which.
+        id: Id,
+        /// What it is from now on, as the log writes it.
+        text: Option<String>,
+    },
+    /// A node of Pydio has a place, or none any more.
+    Node {
+        /// The tenant.
+        realm: RealmId,
+        /// Its unique name.
+        uuid: Arc<str>,
+        /// Its full path.
+        path: Option<Arc<str>>,
+    },
     /// A user chose a status; `Online` is no choice.
     Chosen {
         /// The tenant.
@@ -68,6 +87,39 @@ pub enum Change {
         user: UserId,
         /// What.
         chosen: ManualStatus,
+    },
+    /// A chat room began.
+    Room {
+        /// The tenant.
+        realm: RealmId,
+        /// Its name.
+        uuid: Id,
+        /// What it is about.
+        key: RoomKey,
+        /// What people call it.
+        label: Arc<str>,
+        /// When, in seconds since 1970.
+        updated_at: u64,
+    },
+    /// Something was said in a room, was changed, or was taken back.
+    Said {
+        /// The tenant.
+        realm: RealmId,
+        /// Its number in its room.
+        number: u64,
+        /// What; without its text when it was taken back.
+        message: ChatMessage,
+        /// True when it was taken back: only its name is remembered.
+        is_deleted: bool,
+    },
+    /// What was said under this number is not kept any longer.
+    Unsaid {
+        /// The tenant.
+        realm: RealmId,
+        /// The room.
+        room: Id,
+        /// The number.
+        number: u64,
     },
 }
 
@@ -78,8 +130,29 @@ pub struct SavedRealm {
     pub members: Vec<(UserId, Topic, bool)>,
     /// Revocations, in the order of the changes.
     pub revocations: Vec<Revocation>,
+    /// Workspaces of Pydio.
+    pub workspaces: Vec<(Id, String)>,
+    /// Where nodes of Pydio are.
+    pub nodes: Vec<(Arc<str>, Arc<str>)>,
     /// What users chose; a timed choice follows the one that it covers.
     pub chosen: Vec<(UserId, ManualStatus)>,
+    /// Chat rooms, in no order.
+    pub rooms: Vec<SavedRoom>,
+}
+
+/// What was saved of one chat room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRoom {
+    /// Its name.
+    pub uuid: Id,
+    /// What it is about.
+    pub key: RoomKey,
+    /// What people call it.
+    pub label: Arc<str>,
+    /// When it began, in seconds since 1970.
+    pub updated_at: u64,
+    /// Numbers and messages, oldest first, and whether they were taken back.
+    pub messages: Vec<(u64, ChatMessage, bool)>,
 }
 
 /// What was saved, by realm.

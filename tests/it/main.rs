@@ -16,6 +16,7 @@ mod lifecycle;
 mod metrics;
 mod persistence;
 mod promises;
+mod pydio;
 mod rest;
 mod support;
 mod tidy;

@@ -235,6 +235,11 @@ pub(super) static ROWS: &[Key] = &[
         "Second route of chat. Empty: none.",
     ),
     fixed(
+        "dialects.pydio.history",
+        Count(|d| &mut d.config.dialects.pydio.history, 1, 1_000_000),
+        "Messages that a chat room keeps, the newest.",
+    ),
+    fixed(
         "dialects.room.enabled",
         Switch(|d| &mut d.config.dialects.room.enabled),
         "The room dialect.",

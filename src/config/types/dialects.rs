@@ -37,6 +37,8 @@ pub struct Pydio {
     pub chat_path: String,
     /// Second route of chat.
     pub chat_alias: String,
+    /// Messages that a chat room keeps.
+    pub history: usize,
 }
 
 /// `dialects.room.*`

@@ -19,6 +19,7 @@ pub static ENCODING: Encoding = Encoding {
     tail: Tail::Seq,
     noop: NOOP.as_bytes(),
     withheld,
+    numbered: None,
 };
 
 /// Events that matter only to those who look at their channel.
@@ -40,6 +41,9 @@ fn render(record: &Record) -> Rendering {
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. }
+        | Body::Bus(_)
+        | Body::Workspace { .. }
+        | Body::Nodes(_)
         | Body::Unknown => NOOP.to_owned(),
     };
     Rendering { payload: json.into(), binary: false }

@@ -34,6 +34,7 @@ pub static ROOM_PLAIN: Encoding = Encoding {
     tail: Tail::None,
     noop: b"",
     withheld: |_, _| false,
+    numbered: None,
 };
 
 /// How the hub writes messages for JSON clients.
@@ -44,6 +45,7 @@ pub static ROOM_JSON: Encoding = Encoding {
     tail: Tail::Seq,
     noop: NOOP.as_bytes(),
     withheld: |_, _| false,
+    numbered: None,
 };
 
 /// What a hello says.
@@ -122,6 +124,9 @@ fn event_of(record: &Record) -> Option<&Event> {
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. }
+        | Body::Bus(_)
+        | Body::Workspace { .. }
+        | Body::Nodes(_)
         | Body::Unknown => None,
     }
 }

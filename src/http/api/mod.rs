@@ -17,6 +17,7 @@ mod members;
 mod presence;
 mod problem;
 mod publish;
+mod pydio;
 mod wire;
 
 use std::sync::Arc;
@@ -177,6 +178,9 @@ fn described() -> (Router<Api>, OpenApi) {
         .routes(routes!(members::memberships))
         .routes(routes!(members::revoke))
         .routes(routes!(members::disconnect))
+        .routes(routes!(pydio::define, pydio::remove))
+        .routes(routes!(pydio::nodes))
+        .routes(routes!(pydio::publish))
         .routes(routes!(presence::of_topic, presence::of_users))
         .routes(routes!(presence::status, presence::choose))
         .routes(routes!(inspect::connection))

@@ -154,6 +154,7 @@ impl From<PublishError> for Problem {
                 Self::new(StatusCode::BAD_REQUEST, "field", "too_many_memberships", &message)
                     .at("add")
             }
+            PublishError::Waiting { .. } => Self::unavailable(Duration::from_secs(1)),
             PublishError::Unavailable { retry_after } => Self::unavailable(retry_after),
         }
     }

@@ -46,6 +46,8 @@ pub(super) fn fault(error: &PublishError) -> Fault {
     match *error {
         PublishError::Conflict => Fault::IdReused,
         PublishError::Unavailable { retry_after } => Fault::Unavailable(retry_after),
+        // Only events of Pydio wait for others.
+        PublishError::Waiting { .. } => Fault::Unavailable(std::time::Duration::from_secs(1)),
         // Only changes of members meet this limit.
         PublishError::TooManyMemberships { .. } => Fault::NotMember,
     }

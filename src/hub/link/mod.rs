@@ -14,7 +14,7 @@ mod write;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -39,6 +39,8 @@ use crate::{
 pub struct Link {
     context: Arc<LinkContext>,
     encoding: &'static Encoding,
+    /// True when the client has asked for numbers.
+    is_numbered: AtomicBool,
     dialect: Option<DialectIndex>,
     /// The plain socket; `None` when only its own task can write (TLS).
     socket: Option<TcpStream>,
@@ -97,6 +99,7 @@ impl Link {
         Self {
             context,
             encoding,
+            is_numbered: AtomicBool::new(false),
             dialect: DialectIndex::of(encoding.name),
             socket,
             state: Mutex::default(),
@@ -114,17 +117,26 @@ impl Link {
     /// How records become frames here.
     #[must_use]
     pub fn encoding(&self) -> &'static Encoding {
-        self.encoding
+        match self.encoding.numbered {
+            Some(numbered) if self.is_numbered.load(Ordering::Relaxed) => numbered,
+            Some(_) | None => self.encoding,
+        }
+    }
+
+    /// Says whether the client asks for numbers. To be called while no hub has the link
+    /// and nothing waits.
+    pub fn number(&self, is_numbered: bool) {
+        self.is_numbered.store(is_numbered, Ordering::Relaxed);
     }
 
     /// Queues an event. It is written by the next [`Link::flush`].
     pub(super) fn push_event(&self, record: &Arc<Record>, seq: u64) -> Pushed {
-        self.state.lock().outbox.push_event(record, seq, self.encoding, self.context.outbox())
+        self.state.lock().outbox.push_event(record, seq, self.encoding(), self.context.outbox())
     }
 
     /// Queues the number of an event whose body is withheld.
     pub(super) fn push_noop(&self, seq: u64) -> Pushed {
-        self.state.lock().outbox.push_noop(seq, self.encoding, self.context.outbox())
+        self.state.lock().outbox.push_noop(seq, self.encoding(), self.context.outbox())
     }
 
     /// Lets a replay of so many events and bytes wait beyond the usual bounds.

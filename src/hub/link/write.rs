@@ -57,6 +57,7 @@ impl Link {
     ) -> Settled {
         let mut state = self.state.lock();
         let state = &mut *state;
+        let encoding = self.encoding();
         let mut settled = Settled { taken: 0, pressed: 0, scoped: 0 };
         // Numbers alone are in no hurry: they wait in the outbox for company.
         let mut is_direct = has_bodies && state.is_free();
@@ -64,7 +65,7 @@ impl Link {
         writer.scratch.clear();
         for (record, is_withheld) in steps {
             if let (true, Some(socket)) = (is_direct, &self.socket) {
-                put_event(self.encoding, (record, is_withheld), seq, writer);
+                put_event(encoding, (record, is_withheld), seq, writer);
                 settled.scoped += u64::from(is_withheld);
                 if writer.scratch.len() >= WRITE_BYTES {
                     is_direct = self.write(state, socket, &writer.scratch);
@@ -72,9 +73,9 @@ impl Link {
                 }
             } else {
                 let pushed = if is_withheld {
-                    state.outbox.push_noop(seq, self.encoding, self.context.outbox())
+                    state.outbox.push_noop(seq, self.encoding(), self.context.outbox())
                 } else {
-                    state.outbox.push_event(record, seq, self.encoding, self.context.outbox())
+                    state.outbox.push_event(record, seq, self.encoding(), self.context.outbox())
                 };
                 match pushed {
                     Pushed::Queued | Pushed::Closed => {}
@@ -104,7 +105,7 @@ impl Link {
     fn write_out(&self, state: &mut State, socket: &TcpStream, writer: &mut Writer) {
         writer.deliveries.of(self.dialect);
         while !state.outbox.is_empty() {
-            state.outbox.encode(self.encoding, &mut writer.scratch, &mut writer.deliveries);
+            state.outbox.encode(self.encoding(), &mut writer.scratch, &mut writer.deliveries);
             if !self.write(state, socket, &writer.scratch) {
                 return;
             }
@@ -207,7 +208,7 @@ impl Link {
     pub fn take(&self, bytes: &mut Vec<u8>, deliveries: &mut Deliveries) {
         let mut state = self.state.lock();
         deliveries.of(self.dialect);
-        state.outbox.encode(self.encoding, bytes, deliveries);
+        state.outbox.encode(self.encoding(), bytes, deliveries);
         // What was taken waits in the task, and what is left waits here.
         state.waiting_since = self.context.ticks().max(1);
         self.report(&mut state);

@@ -46,6 +46,7 @@ async fn a_busy_hub_drains_evenly() {
                 fencing: 1,
                 claimed_after: 0,
                 at: beginning(),
+                begins_after: 0,
                 reader,
                 link: Arc::clone(&link),
                 start: Start::Fresh,

@@ -78,6 +78,7 @@ impl Scene {
             identity: identity("alice"),
             fencing: 2,
             claimed_after: self.realms[realm_key].claims.mark(),
+            begins_after: at.offset,
             at,
             reader,
             link: Arc::clone(&link),

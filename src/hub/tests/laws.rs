@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::stage::*;
 use crate::{
     hub::{Attached, ResetCause, Start},
-    model::{Body, Scope, Topic},
+    model::{Audience, Body, Rule, Scope, Sight, Subject, Topic, Who, Workspace},
 };
 
 const USERS: [&str; 3] = ["u0", "u1", "u2"];
@@ -31,10 +31,12 @@ enum Step {
         user: usize,
         begins: bool,
     },
+    /// A bus event with a face for each of these audiences.
+    Bus(Vec<u8>),
     Feed(usize),
     Connect {
         user: usize,
-        is_room: bool,
+        reads: u8,
     },
     Drop {
         session: usize,
@@ -51,18 +53,48 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (0..7_u8, 0..8_usize, any::<bool>(), 0..4_u8)
             .prop_map(|(to, who, ephemeral, omit)| Step::Publish { to, who, ephemeral, omit }),
-        4 => (0..3_usize, 0..2_usize, any::<bool>())
+        4 => (0..3_usize, 0..3_usize, any::<bool>())
             .prop_map(|(user, channel, joins)| Step::Member { user, channel, joins }),
         2 => (0..8_usize, 0..3_usize, any::<bool>())
             .prop_map(|(session, user, begins)| Step::Watch { session, user, begins }),
+        3 => prop::collection::vec(0..12_u8, 0..4).prop_map(Step::Bus),
         4 => (1..6_usize).prop_map(Step::Feed),
-        2 => (0..3_usize, prop::bool::weighted(0.2))
-            .prop_map(|(user, is_room)| Step::Connect { user, is_room }),
+        2 => (0..3_usize, 0..6_u8).prop_map(|(user, reads)| Step::Connect { user, reads }),
         1 => (0..8_usize).prop_map(|session| Step::Drop { session }),
         3 => (0..8_usize, 0..6_u64, prop::bool::weighted(0.1))
             .prop_map(|(session, behind, is_ahead)| Step::Resume { session, behind, is_ahead }),
     ];
     prop::collection::vec(step, 1..80)
+}
+
+/// Who gets a face, by number.
+fn audience(number: u8) -> Audience {
+    match number {
+        0..3 => Audience::User(id(USERS[usize::from(number)])),
+        3..5 => Audience::Role(id("boss")),
+        5 => Audience::Admins,
+        6..9 => Audience::Members { workspace: id("w0"), sight: None },
+        _ => Audience::Members { workspace: id("w0"), sight: Some(hidden_from_bosses()) },
+    }
+}
+
+/// A place that only those see who are no bosses.
+fn hidden_from_bosses() -> Box<Sight> {
+    let who = Who::Role(id("boss"));
+    let rule = Rule { who, path: "a".to_owned(), read: false, write: false };
+    let workspace = Workspace { rules: vec![rule], ..Workspace::default() };
+    let seen = vec!["a/b".to_owned()];
+    Box::new(Sight { workspace: workspace.into(), seen, hidden: Vec::new(), policies: None })
+}
+
+fn workspace() -> Topic {
+    Topic::Workspace(id("w0"))
+}
+
+/// The second user is a boss, the third an administrator.
+fn subject(user: usize) -> Subject {
+    let roles = if user == 1 { vec![id("boss")] } else { Vec::new() };
+    Subject { roles, profile: (user == 2).then(|| "admin".into()) }
 }
 
 /// A session, its socket and what was promised to it.
@@ -104,19 +136,24 @@ impl World {
             Step::Member { user, channel: name, joins } => {
                 let user = &[USERS[user]][..];
                 let (add, remove) = if joins { (user, &[][..]) } else { (&[][..], user) };
-                self.stage.append(members(&channel(CHANNELS[name]), add, remove));
+                let topic = if name == 2 { workspace() } else { channel(CHANNELS[name]) };
+                self.stage.append(members(&topic, add, remove));
             }
             Step::Watch { session, user, begins } => {
                 let Some(case) = self.cases.get(session) else { return };
                 if case.session.scope != Scope::Member {
                     return;
                 }
-                let (connection, user) = (case.session.id, vec![id(USERS[user])]);
+                let (connection, user) = (case.session.id, vec![Topic::Status(id(USERS[user]))]);
                 let (add, remove) = if begins { (user, Vec::new()) } else { (Vec::new(), user) };
                 self.stage.append(Body::Watch { connection, add, remove });
             }
+            Step::Bus(audiences) => {
+                let audiences = audiences.into_iter().map(audience).collect();
+                self.stage.append_bus(audiences);
+            }
             Step::Feed(count) => self.stage.feed(count),
-            Step::Connect { user, is_room } => self.connect(USERS[user], is_room).await,
+            Step::Connect { user, reads } => self.connect(user, reads).await,
             Step::Drop { session } => self.end(session),
             Step::Resume { session, behind, is_ahead } => {
                 self.resume(session, behind, is_ahead).await;
@@ -124,12 +161,16 @@ impl World {
         }
     }
 
-    async fn connect(&mut self, user: &'static str, is_room: bool) {
+    async fn connect(&mut self, user: usize, reads: u8) {
         if self.cases.len() == 8 {
             return;
         }
-        let scope = if is_room { Scope::Room(id("r")) } else { Scope::Member };
-        let session = self.stage.session(user, scope);
+        let scope = match reads {
+            0 => Scope::Room(id("r")),
+            1 | 2 => Scope::Bus(subject(user).into()),
+            _ => Scope::Member,
+        };
+        let session = self.stage.session(USERS[user], scope);
         let place = (1, session.base);
         let (attached, socket) = self.stage.attach(&session, Start::Fresh).await;
         assert_eq!(attached, Attached::Fresh);
@@ -201,7 +242,8 @@ impl World {
         // Only bodies that were withheld may still wait, for company.
         let is_withheld = |offset: &u64| {
             let record = &self.stage.records[usize::try_from(*offset).unwrap() - 1];
-            let Body::Event(event) = &record.body else { return false };
+            // A face about a workspace that was left is withheld.
+            let Body::Event(event) = &record.body else { return !record.faces().is_empty() };
             event.ephemeral || event.to.has_members()
         };
         assert!(stretch[frames.len()..].iter().all(is_withheld), "events are missing");

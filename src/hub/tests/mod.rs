@@ -7,6 +7,7 @@
 
 mod attach;
 mod drain;
+mod faces;
 mod held;
 mod laws;
 mod stage;

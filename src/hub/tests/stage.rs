@@ -17,8 +17,8 @@ use crate::{
     lifecycle::Gate,
     metrics::Metrics,
     model::{
-        Body, ConnectionId, Encoding, Event, Generation, Id, Identity, Memberships, Position,
-        Record, Rendering, RenderingSlot, Renderings, Scope, Tag, Tail, Topic,
+        Audience, Body, ConnectionId, Encoding, Event, Generation, Id, Identity, Memberships,
+        Position, Record, Rendering, RenderingSlot, Renderings, Scope, Tag, Tail, Topic,
     },
     ws::frame,
 };
@@ -34,6 +34,9 @@ pub(super) static ENCODING: Encoding = Encoding {
             | Body::Watch { .. }
             | Body::Revocation(_)
             | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => "null".to_owned(),
         };
         Rendering { payload: format!(r#"{{"data":{data}"#).into(), binary: false }
@@ -41,6 +44,7 @@ pub(super) static ENCODING: Encoding = Encoding {
     tail: Tail::Seq,
     noop: br#"{"noop":true"#,
     withheld: |_, _| false,
+    numbered: None,
 };
 
 pub(super) fn id(text: &str) -> Id {
@@ -231,6 +235,7 @@ impl Stage {
             fencing: self.fencing,
             claimed_after: self.realm.claims.mark(),
             at: beginning(),
+            begins_after: reader.known_up_to,
             reader,
             link: Arc::clone(&link),
             start,
@@ -265,18 +270,23 @@ impl Stage {
                 }
                 Body::Watch { connection, add, remove } if *connection == session.id => {
                     watched.extend(add.iter().cloned());
-                    for user in remove {
-                        watched.remove(user);
+                    for topic in remove {
+                        watched.remove(topic);
                     }
                 }
                 Body::Event(event) if record.position.offset > session.base => {
                     let is_member = session.scope == Scope::Member;
                     let is_addressed = match &event.to {
                         Topic::User(to) => is_member && *to == user,
-                        Topic::Status(to) => is_member && (*to == user || watched.contains(to)),
+                        Topic::Status(to) => {
+                            is_member && (*to == user || watched.contains(&event.to))
+                        }
                         Topic::Connection(to) => *to == session.id,
                         Topic::Everyone => is_member,
                         Topic::Room(room) => session.scope == Scope::Room(room.clone()),
+                        Topic::Chat(_) => {
+                            matches!(session.scope, Scope::Chat(_)) && watched.contains(&event.to)
+                        }
                         to @ (Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_)) => {
                             is_member && topics.contains(to)
                         }
@@ -292,11 +302,32 @@ impl Stage {
                         sent.push(record.position.offset);
                     }
                 }
+                Body::Bus(_) if record.position.offset > session.base => {
+                    let Scope::Bus(subject) = &session.scope else { continue };
+                    let is_boss = subject.roles.contains(&id("boss"));
+                    for face in record.faces() {
+                        let is_for = match &face.audience {
+                            Audience::User(to) => *to == user,
+                            Audience::Role(_) => is_boss,
+                            Audience::Admins => subject.profile.is_some(),
+                            Audience::Members { workspace, sight } => {
+                                topics.contains(&Topic::Workspace(workspace.clone()))
+                                    && (sight.is_none() || !is_boss)
+                            }
+                        };
+                        if is_for {
+                            sent.push(record.position.offset);
+                        }
+                    }
+                }
                 Body::Event(_)
                 | Body::Seeds { .. }
                 | Body::Watch { .. }
                 | Body::Revocation(_)
                 | Body::Disconnect { .. }
+                | Body::Bus(_)
+                | Body::Workspace { .. }
+                | Body::Nodes(_)
                 | Body::Unknown => {}
             }
         }

@@ -12,6 +12,7 @@
     reason = "numbers of tests are small, and their matches need not stay total"
 )]
 
+mod bus;
 mod ids;
 mod members;
 mod order;
@@ -24,13 +25,15 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
-    AppendError, Appended, Claim, Draft, Inbound, MemoryLimits, Opening, RealmLog, Snapshot,
+    AppendError, Appended, ChatLimits, Claim, Draft, Inbound, MemoryLimits, Opening, RealmLog,
+    Snapshot,
 };
 use crate::{
     clock::{Clock, random_connection_id},
     model::{Body, ConnectionId, Event, Id, Identity, Memberships, Record, Scope, Topic, UserId},
 };
 
+pub(super) use bus::*;
 pub(super) use ids::*;
 pub(super) use members::*;
 pub(super) use order::*;
@@ -75,6 +78,9 @@ macro_rules! contract {
         contract!($backend: memberships_are_exact_at_every_offset);
         contract!($backend: an_interval_that_a_kept_record_needs_is_kept);
         contract!($backend: members_are_listed_in_the_order_of_joining);
+        contract!($backend: a_tail_begins_with_the_workspaces);
+        contract!($backend: places_of_nodes_are_what_was_told_last);
+        contract!($backend: parts_are_merged_once_and_before_the_last_word);
         contract!($backend: seeds_are_planted_only_where_nothing_is_known);
         contract!($backend: a_user_has_a_limited_number_of_memberships);
         contract!($backend: a_snapshot_and_its_place_belong_together);
@@ -107,6 +113,7 @@ pub(super) fn limits() -> MemoryLimits {
         memberships_per_user: 8,
         session_ttl: Duration::from_secs(900),
         ended_sessions: 1_000,
+        chat: ChatLimits { history: 100, silence: Duration::from_secs(20) },
     }
 }
 
@@ -165,6 +172,9 @@ pub(super) fn said(record: &Record) -> String {
         Body::Watch { .. } => "watch".to_owned(),
         Body::Revocation(_) => "revocation".to_owned(),
         Body::Disconnect { .. } => "disconnect".to_owned(),
+        Body::Bus(bus) => String::from_utf8(bus.data.to_vec()).unwrap(),
+        Body::Workspace { id, .. } => format!("workspace {id}"),
+        Body::Nodes(_) => "nodes".to_owned(),
         Body::Unknown => "unknown".to_owned(),
     }
 }

@@ -135,8 +135,8 @@ pub(in crate::log) async fn watches_belong_to_their_session<B: Backend>() {
     let (other, _) = stage.begin(&alice).await;
     assert_eq!(opened.watches, Memberships::default());
     let watch = |add: &[&str], remove: &[&str]| {
-        let ids = |names: &[&str]| names.iter().map(|name| id(name)).collect();
-        Body::Watch { connection, add: ids(add), remove: ids(remove) }
+        let of = |names: &[&str]| names.iter().map(|name| Topic::Status(id(name))).collect();
+        Body::Watch { connection, add: of(add), remove: of(remove) }
     };
     stage.append(watch(&["bob", "carol"], &[])).await;
     stage.append(event("x")).await;

@@ -89,11 +89,14 @@ impl Ahead {
 fn weight(record: &Record) -> usize {
     let data = match &record.body {
         Body::Event(event) => event.data.len(),
+        Body::Bus(bus) => bus.data.len(),
         Body::Members { .. }
         | Body::Seeds { .. }
         | Body::Watch { .. }
         | Body::Revocation(_)
         | Body::Disconnect { .. }
+        | Body::Workspace { .. }
+        | Body::Nodes(_)
         | Body::Unknown => 0,
     };
     data + RECORD_OVERHEAD_BYTES

@@ -103,3 +103,19 @@ local function ends(issued_at, everyone, user, session)
     end
     return session == '1' or before(everyone) or before(user)
 end
+
+-- What a connection subscribed to: rows like those of memberships, in `sw:<connection>`.
+local function watch(m, cid, add, remove, offset)
+    local key = base .. 'sw:' .. cid
+    for _, name in ipairs(add) do
+        local row = call('HGET', key, name)
+        if not is_open(row) then
+            local now = int(offset) .. ':0'
+            call('HSET', key, name, row and forget_before(row, oldest(m)) .. ',' .. now or now)
+        end
+    end
+    for _, name in ipairs(remove) do
+        local row = call('HGET', key, name)
+        if is_open(row) then call('HSET', key, name, string.sub(row, 1, -2) .. int(offset)) end
+    end
+end

@@ -48,7 +48,7 @@ local function begin_anew(rid)
     local now = now_ms()
     local m = { gid = int(now) .. '.' .. nonce, o = 0, t = ZERO, st = 'open', fl = now, lf = int(now), by = 0 }
     m.gl = m.gid
-    call('DEL', base .. 'l')
+    call('DEL', base .. 'l', base .. 'pb')
     call('HSET', KEYS[1], 'rid', rid, 'gid', m.gid, 'o', '0', 't', ZERO, 'g0', '0', 't0', ZERO,
         'st', m.st, 'dl', '0', 'fl', m.lf, 'gl', m.gl, 'lf', m.lf)
     call(publish, base .. 't', 'G ' .. m.gid .. '\n')

@@ -4,7 +4,8 @@
 --
 -- Answers {'OK', gid, …} with, for each record: its offset, a number; 'D <offset> <gid> <tag>'
 -- when its id stands for that one; 'C' when the id stands for another body; 'L' when a
--- user would be in too many topics.
+-- user would be in too many topics; 'W <first> <last>' when parts wait that have to be
+-- merged before it.
 local m = check()
 local window, memberships_max = ARGV[OWN], tonumber(ARGV[OWN + 1])
 if m.st == 'fenced' then return fenced(m) end
@@ -17,25 +18,58 @@ local function is_full(topic, header)
     return false
 end
 
+-- Which parts are in the way of a bus event; nil when none are.
+local function parts_before(b)
+    if not b.u or b.s == 'p' then return nil end
+    local parts = call('HGET', base .. 'pb', b.u)
+    if b.s == 'm' and parts and string.match(parts, '^%d+') == int(b.f) then return nil end
+    if b.s == 'm' then return parts or '0' end
+    return parts or nil
+end
+
+local NODES_MAX = 1000000
+
+local function place_node(uuid, path)
+    local key = base .. 'pn'
+    if path == '' then
+        call('HDEL', key, uuid)
+    elseif call('HLEN', key) < NODES_MAX or call('HEXISTS', key, uuid) == 1 then
+        call('HSET', key, uuid, path)
+    end
+end
+
+-- What a bus event changes beside the log.
+local function apply_bus(b, offset)
+    if b.q then place_node(b.q[1], b.q[2]) end
+    if not b.u then return end
+    local key = base .. 'pb'
+    local parts = call('HGET', key, b.u)
+    if b.s == 'p' then
+        call('HSET', key, b.u, parts and parts .. ',' .. int(offset) or int(offset))
+    elseif b.s == 'm' then
+        local kept = {}
+        for part in string.gmatch(parts or '', '%d+') do
+            if tonumber(part) > b.g then kept[#kept + 1] = part end
+        end
+        if #kept > 0 then
+            call('HSET', key, b.u, table.concat(kept, ','))
+        else
+            call('HDEL', key, b.u)
+        end
+    end
+end
+
 -- What a control record changes beside the log.
 local function apply(kind, address, header, offset)
     if kind == 'm' then
         for _, user in ipairs(header.add) do join(m, user, address, offset) end
         for _, user in ipairs(header.rm) do leave(m, user, address, offset) end
     elseif kind == 'w' then
-        local key = base .. 'sw:' .. string.sub(address, 3)
-        for _, user in ipairs(header.add) do
-            local row = call('HGET', key, user)
-            if not is_open(row) then
-                local now = int(offset) .. ':0'
-                call('HSET', key, user, row and forget_before(row, oldest(m)) .. ',' .. now or now)
-            end
-        end
-        for _, user in ipairs(header.rm) do
-            local row = call('HGET', key, user)
-            if is_open(row) then call('HSET', key, user, string.sub(row, 1, -2) .. int(offset)) end
-        end
-        call('PEXPIRE', key, header.ttl)
+        watch(m, string.sub(address, 3), header.add, header.rm, offset)
+        call('PEXPIRE', base .. 'sw:' .. string.sub(address, 3), header.ttl)
+    elseif kind == 'n' then
+        for _, pair in ipairs(header.set) do place_node(pair[1], pair[2]) end
+        for _, uuid in ipairs(header.rm) do place_node(uuid, '') end
     elseif kind == 'r' then
         if header.scope == 's' then
             call('ZADD', base .. 'rs', int(header.before), header.id)
@@ -48,12 +82,25 @@ local function apply(kind, address, header, offset)
     end
 end
 
--- Address and header of a record as it travels.
-local function parts(record)
+-- Address, header and body of a record as it travels.
+local function unpacked(record)
     local line, address, header = string.match(record, '^(%x+ %a (%d+) (%d+) %d+\n)')
-    local first = #line + 1
-    local second = first + tonumber(address)
-    return string.sub(record, first, second - 1), string.sub(record, second, second + tonumber(header) - 1)
+    local second = #line + 1 + tonumber(address)
+    local third = second + tonumber(header)
+    return string.sub(record, #line + 1, second - 1), string.sub(record, second, third - 1),
+        string.sub(record, third)
+end
+
+-- Puts into the body of a workspace what it was, `{"is":…,"was":null}` being given.
+local function change_workspace(address, body)
+    local id, is = string.sub(address, 3), string.sub(body, 7, -13)
+    local was = call('HGET', base .. 'pw', id)
+    if is == 'null' then
+        call('HDEL', base .. 'pw', id)
+    else
+        call('HSET', base .. 'pw', id, is)
+    end
+    return '{"is":' .. is .. ',"was":' .. (was or 'null') .. '}'
 end
 
 local answers = { 'OK', m.gid }
@@ -64,11 +111,11 @@ for index = OWN + 2, #ARGV, 6 do
     local told, kept = ARGV[index + 4], ARGV[index + 5]
     local key = base .. 'i:' .. id
     local known = id ~= '' and call('GET', key)
-    local address, header
-    if kind == 'm' or kind == 'w' or kind == 'r' then
-        address, header = parts(told)
-        header = cjson.decode(header)
-    end
+    local address, text, body
+    if kind ~= 'e' and kind ~= 'f' then address, text, body = unpacked(told) end
+    local header = (kind == 'm' or kind == 'w' or kind == 'r') and cjson.decode(text)
+    if kind == 'n' then header = cjson.decode(body) end
+    local event = kind == 'b' and cjson.decode(text)
     local answer
     if known then
         local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
@@ -80,9 +127,18 @@ for index = OWN + 2, #ARGV, 6 do
         end
     end
     if not answer and kind == 'm' and is_full(address, header) then answer = 'L' end
+    local parts = not answer and event and parts_before(event)
+    if parts then
+        answer = 'W ' .. string.match(parts, '^%d+') .. ' ' .. string.match(parts, '%d+$')
+    end
     if not answer then
         offset = offset + 1
-        records[#records + 1] = { tag, told, kept == '' and told or kept }
+        local record = { tag, told, kept == '' and told or kept }
+        if kind == 'p' then
+            record = made(tag, kind, address, text, change_workspace(address, body))
+        end
+        records[#records + 1] = record
+        if event then apply_bus(event, offset) end
         if header then apply(kind, address, header, offset) end
         if id ~= '' then
             call('SET', key, int(offset) .. ':' .. m.gid .. ':' .. tag .. ':' .. digest, 'PX', window)

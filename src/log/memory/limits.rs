@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::super::ChatLimits;
+
 /// What bounds the embedded log.
 #[derive(Debug, Clone)]
 pub struct MemoryLimits {
@@ -21,4 +23,6 @@ pub struct MemoryLimits {
     pub session_ttl: Duration,
     /// Ended sessions that are kept for a resume; the oldest go first.
     pub ended_sessions: usize,
+    /// What bounds chat rooms.
+    pub chat: ChatLimits,
 }

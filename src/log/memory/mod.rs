@@ -8,6 +8,10 @@
 //!   enter the tails in order and an append waits instead of losing one;
 //! - the lock of a realm is a leaf and is never held across an await.
 
+mod bus;
+mod chat;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod faults;
 mod limits;
@@ -15,6 +19,8 @@ mod people;
 mod realm;
 mod recent_ids;
 mod saving;
+mod steps;
+mod talking;
 
 #[cfg(test)]
 mod tests;
@@ -31,9 +37,12 @@ use tokio::sync::mpsc;
 
 pub use self::limits::MemoryLimits;
 use self::{
+    bus::BusState,
+    chat::Rooms,
     people::People,
-    realm::{RealmState, Sequel},
-    saving::{changes, is_saved},
+    realm::{Attached, RealmState},
+    saving::is_saved,
+    steps::Wait,
 };
 use super::{
     AppendError, Appended, Checkpoint, Claim, ClusterNode, Draft, Hold, Inbound, LogError, Opening,
@@ -46,7 +55,7 @@ use crate::{
         ConnectionId, Identity, Memberships, Position, RealmId, Record, Revocations, SessionRecord,
         Topic, UserId,
     },
-    store::{Journal, Saved, StoreError},
+    store::{Journal, Saved},
 };
 
 /// Records that may wait in front of one tail; more make the publisher wait.
@@ -57,17 +66,6 @@ const STEP_DRAFTS_MAX: usize = 1_024;
 
 /// When to try again after the store has failed: the node restarts.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Whether a step waits until it is saved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// It changes nothing that is saved.
-    Never,
-    /// When it changed something.
-    IfChanged,
-    /// Also for what was changed before it.
-    Always,
-}
 
 /// The embedded log of all realms.
 #[derive(Debug)]
@@ -142,71 +140,13 @@ impl MemoryLog {
         let realm = realms.entry(id.clone()).or_insert_with(|| {
             let saved = self.saved.lock().remove(id);
             let people = saved.as_ref().map(People::restored).unwrap_or_default();
-            let state = Mutex::new(RealmState::new(limits, people, self.clock.now_ms()));
+            let bus = saved.as_ref().map(BusState::restored).unwrap_or_default();
+            let rooms = saved.map(|saved| Rooms::restored(&saved.rooms)).unwrap_or_default();
+            let state = RealmState::new(limits, (people, bus, rooms), self.clock.now_ms());
+            let state = Mutex::new(state);
             Arc::new(Realm { id: id.clone(), state })
         });
         Arc::clone(realm)
-    }
-
-    /// Runs `step` on the realm when every tail has room for the records it may append,
-    /// and waits as `wait` says.
-    ///
-    /// `records_max` is how many those are at most. A tail that attaches in between
-    /// makes it reserve again, so that no tail misses a record.
-    ///
-    /// The error means that the records are in the log, but may not outlive the process.
-    async fn with_room<T>(
-        &self,
-        realm: &Realm,
-        (records_max, wait): (usize, Wait),
-        step: impl FnOnce(&mut RealmState, u64, &mut Sequel) -> T,
-    ) -> Result<T, StoreError> {
-        let journal = self.journal.as_ref().filter(|_| wait != Wait::Never);
-        loop {
-            let slot = match journal {
-                Some(journal) => Some(journal.slot().await?),
-                None => None,
-            };
-            let (version, tails) = realm.state.lock().tails();
-            let mut permits = Vec::with_capacity(tails.len());
-            let mut closed = false;
-            for tail in &tails {
-                match tail.reserve_many(records_max).await {
-                    Ok(reserved) => permits.push(reserved),
-                    Err(_gone) => closed = true,
-                }
-            }
-            let (answer, saving) = {
-                let mut state = realm.state.lock();
-                if closed {
-                    state.forget_closed_tails();
-                    continue;
-                }
-                if state.tails_version() != version {
-                    continue;
-                }
-                let mut sequel = Sequel::default();
-                let answer = step(&mut state, self.clock.now_us(), &mut sequel);
-                for mut reserved in permits {
-                    for record in sequel.records() {
-                        if let Some(permit) = reserved.next() {
-                            permit.send(Inbound::Record(Arc::clone(record)));
-                        }
-                    }
-                }
-                // Under the lock, so that changes are saved in the order of the log.
-                let saving = slot.and_then(|slot| {
-                    let changes = changes(&realm.id, sequel.records());
-                    let is_needed = wait == Wait::Always || !changes.is_empty();
-                    is_needed.then(|| slot.save(changes))
-                });
-                (answer, saving)
-            };
-            if let Some(saving) = saving {
-                saving.done().await?;
-            }
-            return Ok(answer);
-        }
     }
 }
 
@@ -327,15 +267,21 @@ impl RealmLog for MemoryLog {
         Ok(self.realm(realm).state.lock().members(topic))
     }
 
+    async fn node_path(&self, realm: &RealmId, uuid: &str) -> Result<Option<Arc<str>>, LogError> {
+        Ok(self.realm(realm).state.lock().node_path(uuid))
+    }
+
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {
         #[cfg(test)]
         self.faults.check()?;
         let (sender, inbound) = mpsc::channel(TAIL_QUEUE);
-        let (position, backlog) = self.realm(realm).state.lock().attach(sender);
+        let Attached { position, backlog, workspaces } =
+            self.realm(realm).state.lock().attach(sender);
+        let workspaces = (position.offset, workspaces);
         let gate = Gate::always();
         #[cfg(test)]
         let gate = self.faults.gate().unwrap_or(gate);
-        Ok(Tail { position, backlog, inbound, gate })
+        Ok(Tail { position, backlog, workspaces, inbound, gate })
     }
 
     async fn renew(&self, _: &RealmId, _: Vec<ConnectionId>) -> Result<(), LogError> {

@@ -15,10 +15,13 @@ use tokio::sync::mpsc;
 
 use super::{
     super::{
-        AppendError, Appended, Checkpoint, Claim, Draft, Hold, Inbound, Opening, Snapshot,
+        AppendError, Appended, ChatOp, ChatOutcome, ChatRefusal, Checkpoint, Claim, Draft, Hold,
+        Inbound, Opening, Snapshot,
         digest::Digest,
         kept::{millis, weight, without_body},
     },
+    bus::BusState,
+    chat::{Rooms, Step},
     limits::MemoryLimits,
     people::People,
     recent_ids::{RecentIds, Remembered},
@@ -26,9 +29,10 @@ use super::{
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
-        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
-        Revocations, SessionRecord, Tag, Topic, UserId,
+        Body, ConnectionId, Generation, Id, Identity, Memberships, Position, RealmId, Record,
+        Renderings, Revocations, SessionRecord, Tag, Topic, UserId, Workspace,
     },
+    store::Change,
 };
 
 pub(super) type Hasher = foldhash::fast::RandomState;
@@ -43,6 +47,13 @@ impl Sequel {
     }
 }
 
+/// What a tail begins with.
+pub(super) struct Attached {
+    pub(super) position: Position,
+    pub(super) backlog: Vec<Arc<Record>>,
+    pub(super) workspaces: Vec<(Id, Arc<Workspace>)>,
+}
+
 /// Everything that one realm knows.
 #[derive(Debug)]
 pub(super) struct RealmState {
@@ -51,6 +62,12 @@ pub(super) struct RealmState {
     records: VecDeque<Arc<Record>>,
     records_bytes: usize,
     people: People,
+    pub(super) rooms: Rooms,
+    /// What happened in rooms and is being saved, in its order: only then is it told.
+    telling: VecDeque<(u64, Vec<Body>)>,
+    /// The number of what happened in rooms last.
+    steps: u64,
+    bus: BusState,
     sessions: HashMap<ConnectionId, Box<Session>, Hasher>,
     /// Ended sessions, oldest first; an entry is stale when the session went on.
     ended: VecDeque<(u64, ConnectionId)>,
@@ -75,10 +92,14 @@ impl Session {
 }
 
 impl RealmState {
-    /// An empty log with these people.
+    /// An empty log with these people, workspaces and rooms.
     ///
     /// Its generation is numbered by `now_ms`, so that a later life has a higher number.
-    pub(super) fn new(limits: MemoryLimits, people: People, now_ms: u64) -> Self {
+    pub(super) fn new(
+        limits: MemoryLimits,
+        (people, bus, rooms): (People, BusState, Rooms),
+        now_ms: u64,
+    ) -> Self {
         let nonce = u64::from_le_bytes(random_bytes());
         let generation = Generation::new(&format!("{now_ms}.{nonce:016x}"));
         Self {
@@ -88,6 +109,10 @@ impl RealmState {
             records: VecDeque::new(),
             records_bytes: 0,
             people,
+            rooms,
+            telling: VecDeque::new(),
+            steps: 0,
+            bus,
             sessions: HashMap::default(),
             ended: VecDeque::new(),
             tails: Vec::new(),
@@ -108,10 +133,14 @@ impl RealmState {
         self.tails_version
     }
 
-    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> (Position, Vec<Arc<Record>>) {
+    pub(super) fn attach(&mut self, tail: mpsc::Sender<Inbound>) -> Attached {
         self.tails.push(tail);
         self.tails_version += 1;
-        (self.end.clone(), self.records.iter().cloned().collect())
+        Attached {
+            position: self.end.clone(),
+            backlog: self.records.iter().cloned().collect(),
+            workspaces: self.bus.workspaces(),
+        }
     }
 
     pub(super) fn forget_closed_tails(&mut self) {
@@ -136,11 +165,66 @@ impl RealmState {
             }
         }
         self.check_memberships(&body)?;
+        self.bus.check(&body)?;
+        let body = self.bus.complete(body);
         let position = self.enter(body, now_us, sequel);
         if let Some((id, digest)) = id {
             self.ids.remember(id, digest, position.clone(), now_ms);
         }
         Ok(Appended { position, duplicate: false })
+    }
+
+    /// Does something in a room. What is to be saved comes back, and the number of this
+    /// step: when it is saved, [`RealmState::tell`] enters its records.
+    pub(super) fn chat(
+        &mut self,
+        realm: &RealmId,
+        op: ChatOp,
+        now_ms: u64,
+    ) -> Result<(ChatOutcome, Vec<Change>, u64), ChatRefusal> {
+        let seat = op.seat().map(|seat| seat.connection);
+        let session = seat.and_then(|connection| self.sessions.get(&connection));
+        let watches = session.and_then(|session| session.watches.as_deref());
+        let is_subscribed =
+            |room: &Id| watches.is_some_and(|watches| watches.is_open(&Topic::Chat(room.clone())));
+        let step = Step { realm, now_ms, limits: self.limits.chat };
+        let done = self.rooms.apply(step, op, is_subscribed)?;
+        self.steps += 1;
+        self.telling.push_back((self.steps, done.bodies));
+        Ok((done.outcome, done.changes, self.steps))
+    }
+
+    /// How many records wait for step `upto` and those before it, as far as they fit into
+    /// `max`; `None` when none of them waits.
+    pub(super) fn untold(&self, upto: u64, max: usize) -> Option<usize> {
+        let mut waiting = self.telling.iter().take_while(|(step, _)| *step <= upto);
+        let mut count = waiting.next()?.1.len();
+        for (_, bodies) in waiting {
+            if count + bodies.len() > max {
+                break;
+            }
+            count += bodies.len();
+        }
+        Some(count)
+    }
+
+    /// Enters the records of the oldest steps up to `upto`, `max` records at most.
+    pub(super) fn tell(&mut self, upto: u64, mut max: usize, now_us: u64, sequel: &mut Sequel) {
+        while let Some((step, bodies)) = self.telling.front() {
+            if *step > upto || bodies.len() > max {
+                return;
+            }
+            max -= bodies.len();
+            let Some((_, bodies)) = self.telling.pop_front() else { return };
+            for body in bodies {
+                self.enter(body, now_us, sequel);
+            }
+        }
+    }
+
+    /// The offset of the last record.
+    pub(super) fn end_offset(&self) -> u64 {
+        self.end.offset
     }
 
     fn check_memberships(&self, body: &Body) -> Result<(), AppendError> {
@@ -204,6 +288,7 @@ impl RealmState {
         let oldest = self.oldest_offset();
         match body {
             Body::Event(_) | Body::Disconnect { .. } | Body::Unknown => {}
+            Body::Bus(_) | Body::Workspace { .. } | Body::Nodes(_) => self.bus.apply(body, offset),
             Body::Members { topic, add, remove } => {
                 for user in add {
                     self.people.join(user, topic, offset, oldest);
@@ -222,11 +307,11 @@ impl RealmState {
                 let Some(session) = self.sessions.get_mut(connection) else { return };
                 let watches = session.watches.get_or_insert_default();
                 watches.forget_topics_before(oldest);
-                for user in add {
-                    watches.open(Topic::Status(user.clone()), offset);
+                for topic in add {
+                    watches.open(topic.clone(), offset);
                 }
-                for user in remove {
-                    watches.close(&Topic::Status(user.clone()), offset);
+                for topic in remove {
+                    watches.close(topic, offset);
                 }
             }
             Body::Revocation(revocation) => self.people.revoke(revocation),
@@ -356,6 +441,10 @@ impl RealmState {
 
     pub(super) fn memberships(&self, user: &UserId) -> (Position, Memberships) {
         (self.end.clone(), self.people.memberships(user).cloned().unwrap_or_default())
+    }
+
+    pub(super) fn node_path(&self, uuid: &str) -> Option<Arc<str>> {
+        self.bus.node_path(uuid)
     }
 
     pub(super) fn members(&self, topic: &Topic) -> Vec<UserId> {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
+    log::bus::wire::workspace_text,
     model::{Body, RealmId, Record, Topic, UserId},
     store::Change,
 };
@@ -13,7 +14,12 @@ use crate::{
 /// True for the bodies that [`changes`] saves.
 pub(super) fn is_saved(body: &Body) -> bool {
     match body {
-        Body::Members { .. } | Body::Seeds { .. } | Body::Revocation(_) => true,
+        Body::Bus(bus) => bus.place.is_some(),
+        Body::Members { .. }
+        | Body::Seeds { .. }
+        | Body::Revocation(_)
+        | Body::Workspace { .. }
+        | Body::Nodes(_) => true,
         Body::Event(_) | Body::Watch { .. } | Body::Disconnect { .. } | Body::Unknown => false,
     }
 }
@@ -26,6 +32,11 @@ pub(super) fn changes(realm: &RealmId, records: &[Arc<Record>]) -> Vec<Change> {
         topic: topic.clone(),
         open,
     };
+    let node = |uuid: &Arc<str>, path: Option<&Arc<str>>| Change::Node {
+        realm: realm.clone(),
+        uuid: Arc::clone(uuid),
+        path: path.cloned(),
+    };
     let mut changes = Vec::new();
     for record in records {
         match &record.body {
@@ -35,6 +46,19 @@ pub(super) fn changes(realm: &RealmId, records: &[Arc<Record>]) -> Vec<Change> {
             }
             Body::Seeds { user, topics } => {
                 changes.extend(topics.iter().map(|topic| member(user, topic, true)));
+            }
+            Body::Workspace { id, is, .. } => changes.push(Change::Workspace {
+                realm: realm.clone(),
+                id: id.clone(),
+                text: is.as_deref().map(workspace_text),
+            }),
+            Body::Nodes(nodes) => {
+                changes.extend(nodes.set.iter().map(|(uuid, path)| node(uuid, Some(path))));
+                changes.extend(nodes.remove.iter().map(|uuid| node(uuid, None)));
+            }
+            Body::Bus(bus) => {
+                let place = bus.place.iter();
+                changes.extend(place.map(|place| node(&place.uuid, place.path.as_ref())));
             }
             Body::Revocation(revocation) => changes
                 .push(Change::Revoked { realm: realm.clone(), revocation: revocation.clone() }),

@@ -7,6 +7,7 @@ use crate::{
     clock::Clock,
     log::{
         AnyLog, Checkpoint, Claim, Draft, Opening, RealmLog as _,
+        chat::contract::chat_contract,
         contract::{
             Backend, START_S, Stage, assert_chained, channel, contract, event, event_of, hear, id,
             identity, limits, members,
@@ -27,6 +28,7 @@ impl Backend for Memory {
 }
 
 contract!(Memory);
+chat_contract!(Memory);
 
 fn draft(body: Body) -> Draft {
     Draft { body, id: None }
@@ -166,7 +168,7 @@ async fn closed_watches_are_let_go_with_the_records_that_they_concern() {
     let stage = Stage::open::<Memory>(MemoryLimits { retention_events: 50, ..limits() }).await;
     let (connection, _) = stage.begin(&identity("alice", None)).await;
     for number in 0..100_000 {
-        let user = vec![id(&format!("u{number}"))];
+        let user = vec![Topic::Status(id(&format!("u{number}")))];
         let (add, remove) = (user.clone(), user);
         let on = Body::Watch { connection, add, remove: Vec::new() };
         let off = Body::Watch { connection, add: Vec::new(), remove };

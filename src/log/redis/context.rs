@@ -7,7 +7,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    super::LogError,
+    super::{ChatLimits, LogError},
     reply::{Reply, unexpected},
 };
 use crate::{
@@ -54,6 +54,8 @@ pub struct RedisLimits {
     pub session_key: [u8; 32],
     /// True in Redis Cluster, where channels belong to slots.
     pub is_sharded: bool,
+    /// What bounds chat rooms.
+    pub chat: ChatLimits,
 }
 
 impl fmt::Debug for RedisLimits {

@@ -1,4 +1,4 @@
-//! The newest changes of memberships and revocations of a realm, in case a failover loses
+//! The newest changes of memberships, revocations and workspaces of a realm, in case a failover loses
 //! them.
 //!
 //! Invariants: bounded; what was removed or revoked stays so, whoever lost it.
@@ -23,7 +23,11 @@ pub(super) struct Controls(VecDeque<Arc<Record>>);
 impl Controls {
     /// Keeps the record when it is such a change.
     pub(super) fn note(&mut self, record: &Arc<Record>) {
-        if matches!(record.body, Body::Members { .. } | Body::Revocation(_)) {
+        let is_change = matches!(
+            record.body,
+            Body::Members { .. } | Body::Revocation(_) | Body::Workspace { .. } | Body::Nodes(_)
+        );
+        if is_change {
             if self.0.len() >= CONTROLS_MAX {
                 self.0.pop_front();
             }

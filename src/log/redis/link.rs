@@ -13,12 +13,15 @@ use super::{
     context::{Context, HOLD, RETRY_AFTER, arg, millis, nonsense, text, unavailable},
     nodes::Lease,
     range::{READ_AT_ONCE, record},
-    scripts::{BEAT, READ, REPORT},
+    scripts::{BEAT, READ, REPORT, WORKSPACES},
 };
 use crate::{
     lifecycle::Gate,
-    log::course::{Range, Verdict},
-    model::{Generation, Position, RealmId, Record},
+    log::{
+        bus,
+        course::{Range, Verdict},
+    },
+    model::{Generation, Id, Position, RealmId, Record, Workspace},
 };
 
 /// How long an ended lease is remembered: a failover asks what its node had seen.
@@ -144,6 +147,22 @@ impl Link {
             kept.clear();
         }
         Ok(kept)
+    }
+
+    /// The workspaces of the bus, and the offset at which they were read.
+    pub(super) async fn workspaces(&self) -> Result<(u64, Vec<(Id, Arc<Workspace>)>), LogError> {
+        let reply = self.context.run(&self.realm, &WORKSPACES, []).await;
+        let reply = reply.map_err(|error| unavailable("workspaces", &error))?;
+        let known = || {
+            let rows = reply.part(4)?;
+            let one = |(id, text): (&str, &str)| {
+                let workspace = bus::wire::workspace(text.as_bytes()).ok()?;
+                Some((Id::parse(id).ok()?, Arc::new(workspace)))
+            };
+            let all = rows.pairs()?.into_iter().map(one).collect::<Option<_>>()?;
+            Some((reply.position(1)?.offset, all))
+        };
+        known().ok_or_else(|| nonsense("workspaces"))
     }
 
     pub(super) async fn read(&self, after: u64) -> Result<Range, LogError> {

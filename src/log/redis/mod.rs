@@ -12,6 +12,8 @@
 //! Not here: connections and who is in charge (`redis_client`), the tail's decisions
 //! (`course`), presence.
 
+mod bus;
+mod chat;
 mod context;
 mod controls;
 mod driver;
@@ -236,6 +238,10 @@ impl RealmLog for RedisLog {
 
     async fn members(&self, realm: &RealmId, topic: &Topic) -> Result<Vec<UserId>, LogError> {
         people::members(&self.context, realm, topic).await
+    }
+
+    async fn node_path(&self, realm: &RealmId, uuid: &str) -> Result<Option<Arc<str>>, LogError> {
+        bus::node_path(&self.context, realm, uuid).await
     }
 
     async fn attach(&self, realm: &RealmId) -> Result<Tail, LogError> {

@@ -48,11 +48,11 @@ fn memberships(rows: &Reply) -> Option<Memberships> {
     Some(all)
 }
 
-/// Rows user -> "from:to,…" of one connection.
+/// Rows of what one connection subscribed to -> "from:to,…".
 pub(super) fn watches(rows: &Reply) -> Option<Memberships> {
     let mut all = Memberships::default();
-    for (user, stretches) in rows.pairs()? {
-        restore(&mut all, &Topic::Status(Id::parse(user).ok()?), stretches)?;
+    for (name, stretches) in rows.pairs()? {
+        restore(&mut all, &wire::subscription(name)?, stretches)?;
     }
     Some(all)
 }

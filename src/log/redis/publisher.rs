@@ -266,12 +266,20 @@ impl Publisher {
                 match reply.text(index + 2)? {
                     "C" => Err(AppendError::Conflict),
                     "L" => Err(AppendError::TooManyMemberships { limit }),
+                    text if text.starts_with("W ") => Err(waiting(text)?),
                     text => Ok(known(text)?),
                 }
             });
         }
         Some(answers)
     }
+}
+
+/// `W <first> <last>`: parts that have to be merged first.
+fn waiting(text: &str) -> Option<AppendError> {
+    let (first, last) = text.strip_prefix("W ")?.split_once(' ')?;
+    let (first, last) = (frame::number(first).ok()?, frame::number(last).ok()?);
+    Some(AppendError::Waiting { first, last })
 }
 
 /// `D <offset> <generation> <tag>` for what was there already.

@@ -11,6 +11,7 @@ use crate::redis_client::Script;
 const PRELUDE: &str = include_str!("../lua/prelude.lua");
 const PEOPLE: &str = include_str!("../lua/people.lua");
 const SNAPSHOT: &str = include_str!("../lua/snapshot.lua");
+const ROOMS: &str = include_str!("../lua/rooms.lua");
 const SESSION: &str = include_str!("../lua/session.lua");
 
 macro_rules! script {
@@ -32,7 +33,10 @@ script!(
     true,
     [PEOPLE, SNAPSHOT, include_str!("../lua/memberships.lua")]
 );
+script!(WORKSPACES, "workspaces", true, [include_str!("../lua/workspaces.lua")]);
 script!(BEAT, "beat", true, [include_str!("../lua/beat.lua")]);
+script!(CHAT, "chat", true, [PEOPLE, ROOMS, include_str!("../lua/chat.lua")]);
+script!(PAGE, "chat", true, [ROOMS, include_str!("../lua/page.lua")]);
 script!(READ, "range", true, [include_str!("../lua/read.lua")]);
 script!(REPORT, "report", true, [include_str!("../lua/report.lua")]);
 

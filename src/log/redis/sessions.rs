@@ -26,7 +26,7 @@ use crate::{
     log::{frame, wire},
     model::{
         ConnectionId, Generation, Id, Identity, Memberships, Position, RealmId, Scope,
-        SessionRecord,
+        SessionRecord, Subject,
     },
     redis_client::Dedicated,
 };
@@ -221,13 +221,34 @@ fn scope_text(scope: &Scope) -> String {
     match scope {
         Scope::Member => "member".to_owned(),
         Scope::Room(room) => format!("room:{room}"),
+        Scope::Bus(subject) => format!("bus:{}", subject_text(subject)),
+        Scope::Chat(subject) => format!("chat:{}", subject_text(subject)),
     }
 }
 
+/// Roles and profile; a profile is a text for people, and comes last.
+fn subject_text(subject: &Subject) -> String {
+    let roles: Vec<&str> = subject.roles.iter().map(Id::as_str).collect();
+    format!("{}:{}", roles.join(","), subject.profile.as_deref().unwrap_or_default())
+}
+
+fn subject(text: &str) -> Option<Arc<Subject>> {
+    let (roles, profile) = text.split_once(':')?;
+    let roles = roles.split(',').filter(|role| !role.is_empty());
+    let roles = roles.map(|role| Id::parse(role).ok()).collect::<Option<_>>()?;
+    let profile = (!profile.is_empty()).then(|| Arc::from(profile));
+    Some(Arc::new(Subject { roles, profile }))
+}
+
 fn scope(text: &str) -> Option<Scope> {
-    match text.strip_prefix("room:") {
-        Some(room) => Some(Scope::Room(Id::parse(room).ok()?)),
-        None => (text == "member").then_some(Scope::Member),
+    let Some((kind, rest)) = text.split_once(':') else {
+        return (text == "member").then_some(Scope::Member);
+    };
+    match kind {
+        "room" => Some(Scope::Room(Id::parse(rest).ok()?)),
+        "bus" => Some(Scope::Bus(subject(rest)?)),
+        "chat" => Some(Scope::Chat(subject(rest)?)),
+        _ => None,
     }
 }
 

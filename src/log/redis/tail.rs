@@ -95,6 +95,9 @@ impl Beginning {
         let gate = Gate::until(Instant::now());
         let link = Link { context, lease, realm, name, gate: gate.clone() };
         // Everything that is published from here on is heard; what was before is read.
+        // First: what was changed after it is read, too.
+        link.unfenced().await?;
+        let workspaces = link.workspaces().await?;
         let end = link.unfenced().await?;
         let backlog = link.backlog(&end).await?;
         let position = match backlog.last() {
@@ -103,6 +106,10 @@ impl Beginning {
             }
             None => end.position,
         };
+        let first = backlog.first().map_or(u64::MAX, |first| first.position.offset);
+        if workspaces.0 != position.offset && workspaces.0.saturating_add(1) < first {
+            return Err(LogError { retry_after: RETRY_AFTER });
+        }
         faith.follow(&position.generation);
         helpers.spawn(link.clone().beat());
         let (inbound, inbound_out) = mpsc::channel(INBOUND);
@@ -120,7 +127,7 @@ impl Beginning {
             kept_up_to: Arc::new(AtomicU64::new(u64::MAX)),
             began_at,
         };
-        Ok((Tail { position, backlog, inbound: inbound_out, gate }, running))
+        Ok((Tail { position, backlog, workspaces, inbound: inbound_out, gate }, running))
     }
 }
 

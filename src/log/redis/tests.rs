@@ -11,6 +11,7 @@ use crate::{
     lifecycle::CancellationToken,
     log::{
         Draft, MemoryLimits, NodeFacts, Opening, RealmLog as _, ThisNode,
+        chat::contract::chat_contract,
         contract::{Backend, START_S, channel, contract, id, identity, limits as bounds, members},
     },
     metrics::Metrics,
@@ -34,6 +35,7 @@ fn limits(limits: &MemoryLimits) -> RedisLimits {
         heartbeat: Duration::from_secs(2),
         session_key: [7; 32],
         is_sharded: false,
+        chat: limits.chat,
     }
 }
 
@@ -122,6 +124,7 @@ mod on_redis {
     }
 
     contract!(OnRedis);
+    chat_contract!(OnRedis);
 }
 
 mod on_valkey {
@@ -142,6 +145,7 @@ mod on_valkey {
     }
 
     contract!(OnValkey);
+    chat_contract!(OnValkey);
 }
 
 /// Goal: what was removed and revoked stays so when Redis comes back without it.

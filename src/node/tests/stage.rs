@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     hub::{Deliveries, Link, LinkContext, LinkLimits, OutboxLimits},
     lifecycle::{CancellationToken, Tasks},
-    log::{AnyLog, Draft, MemoryLimits, MemoryLog},
+    log::{AnyLog, ChatLimits, Draft, MemoryLimits, MemoryLog},
     metrics::Metrics,
     model::{
         Body, ConnectionId, Encoding, Event, Id, Identity, RealmId, Record, Rendering,
@@ -34,6 +34,9 @@ static ENCODING: Encoding = Encoding {
             | Body::Watch { .. }
             | Body::Revocation(_)
             | Body::Disconnect { .. }
+            | Body::Bus(_)
+            | Body::Workspace { .. }
+            | Body::Nodes(_)
             | Body::Unknown => "null".to_owned(),
         };
         Rendering { payload: format!(r#"{{"data":{data}"#).into(), binary: false }
@@ -41,6 +44,7 @@ static ENCODING: Encoding = Encoding {
     tail: Tail::Seq,
     noop: br#"{"noop":true"#,
     withheld: |_, _| false,
+    numbered: None,
 };
 
 pub(super) const LEASE: Duration = Duration::from_secs(10);
@@ -75,6 +79,7 @@ pub(super) fn log() -> Arc<MemoryLog> {
         memberships_per_user: 100,
         session_ttl: Duration::from_secs(900),
         ended_sessions: 100,
+        chat: ChatLimits { history: 100, silence: Duration::from_secs(20) },
     };
     Arc::new(MemoryLog::new(limits, Clock::system()))
 }

@@ -58,7 +58,9 @@ pub(crate) fn settings() -> PublicSettings {
         allowed_origins: AllowedOrigins::SameOrigin,
         trusted_proxies: Vec::new(),
         cookie: "MMAUTHTOKEN".to_owned(),
+        pydio_paths: ["/ws/event", "/ws/chat", "/chat"].map(str::to_owned),
         routes: PublicRoutes {
+            pydio: true,
             mattermost: true,
             room: true,
             echo: false,

@@ -2,6 +2,7 @@
 //! nothing.
 
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod socket;
 
 use std::time::Duration;

@@ -15,6 +15,7 @@ use super::{
 /// rows above it, so the graph has no cycle.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("bus", &["model"]),
     ("clock", &["model"]),
     ("lifecycle", &[]),
     ("config", &["model"]),
@@ -26,17 +27,29 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ws", &["model", "config"]),
     ("store", &["model", "lifecycle", "metrics"]),
     ("redis_client", &["clock", "config", "metrics", "lifecycle"]),
-    ("log", &["model", "clock", "config", "metrics", "lifecycle", "store", "redis_client"]),
+    ("log", &["model", "bus", "clock", "config", "metrics", "lifecycle", "store", "redis_client"]),
     ("presence", &["model", "clock", "config", "metrics", "lifecycle", "store", "redis_client"]),
     ("hub", &["model", "clock", "lifecycle", "metrics", "ws"]),
     (
         "node",
-        &["model", "clock", "config", "limits", "metrics", "lifecycle", "log", "presence", "hub"],
+        &[
+            "model",
+            "bus",
+            "clock",
+            "config",
+            "limits",
+            "metrics",
+            "lifecycle",
+            "log",
+            "presence",
+            "hub",
+        ],
     ),
     (
         "session",
         &[
             "model",
+            "bus",
             "clock",
             "config",
             "limits",
@@ -55,6 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "model",
+            "bus",
             "clock",
             "config",
             "limits",
@@ -71,6 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "app",
         &[
             "model",
+            "bus",
             "clock",
             "lifecycle",
             "config",

@@ -20,7 +20,7 @@ use super::{
     wire::{ConnectionName, Name, Position},
 };
 use crate::{
-    model::{Body, ConnectionId, Event, Record, RevocationScope, Topic, UserId},
+    model::{Body, BusStage, ConnectionId, Event, Record, RevocationScope, Topic, UserId},
     node::{ClusterNode as Peer, Delivery, Located, RealmInfo, Verdict},
 };
 use wire::{
@@ -205,10 +205,14 @@ fn size(record: &Record) -> usize {
     const REST: usize = 512;
     match &record.body {
         Body::Event(event) => event.data.len() + event.omit_users.len() * 64 + REST,
-        Body::Members { add, remove, .. } | Body::Watch { add, remove, .. } => {
-            (add.len() + remove.len()) * 64 + REST
-        }
+        Body::Members { add, remove, .. } => (add.len() + remove.len()) * 64 + REST,
+        Body::Watch { add, remove, .. } => (add.len() + remove.len()) * 80 + REST,
         Body::Seeds { topics, .. } => topics.len() * 80 + REST,
+        Body::Bus(bus) => bus.data.len() + REST,
+        Body::Workspace { is, .. } => {
+            is.as_ref().map_or(0, |is| (is.roots.len() + is.rules.len()) * 128) + REST
+        }
+        Body::Nodes(nodes) => (nodes.set.len() + nodes.remove.len()) * 128 + REST,
         Body::Revocation(_) | Body::Disconnect { .. } | Body::Unknown => REST,
     }
 }
@@ -226,8 +230,8 @@ fn shown(record: &Record) -> LogRecord {
         },
         Body::Watch { connection, add, remove } => LogBody::Watch {
             connection: ConnectionName(*connection),
-            add: users(add),
-            remove: users(remove),
+            add: add.iter().map(topic_name).collect(),
+            remove: remove.iter().map(topic_name).collect(),
         },
         Body::Revocation(revocation) => {
             let (scope, id) = match &revocation.scope {
@@ -237,6 +241,20 @@ fn shown(record: &Record) -> LogRecord {
             };
             LogBody::Revocation { scope, id, before: revocation.at_ms }
         }
+        Body::Bus(bus) => LogBody::Bus {
+            topic: bus.topic.label(),
+            stage: match bus.stage {
+                BusStage::Whole => "whole",
+                BusStage::Part => "part",
+                BusStage::Merged { .. } => "merged",
+                BusStage::Void => "void",
+            },
+            payload: raw(&bus.data),
+        },
+        Body::Workspace { id, is, .. } => {
+            LogBody::Workspace { id: Name(id.clone()), exists: is.is_some() }
+        }
+        Body::Nodes(nodes) => LogBody::Nodes { set: nodes.set.len(), removed: nodes.remove.len() },
         Body::Unknown => LogBody::Unknown,
         Body::Disconnect { target, code, reason } => LogBody::Disconnect {
             target: topic_name(target),
@@ -248,12 +266,17 @@ fn shown(record: &Record) -> LogRecord {
     LogRecord { position: Position::from(&record.position), at, body }
 }
 
+/// JSON as it is; `None` when it is none.
+fn raw(json: &[u8]) -> Option<Box<RawValue>> {
+    String::from_utf8(json.to_vec()).ok().and_then(|text| RawValue::from_string(text).ok())
+}
+
 fn shown_event(event: &Event) -> LogEvent {
-    let text = (!event.binary).then(|| String::from_utf8(event.data.to_vec()).ok()).flatten();
+    let data = (!event.binary).then(|| raw(&event.data)).flatten();
     let connection = event.omit_connection.map(|connection| connection.to_string());
     LogEvent {
         event: event.name.as_ref().to_owned(),
-        data: text.and_then(|text| RawValue::from_string(text).ok()),
+        data,
         to: topic_name(&event.to),
         omit_users: event.omit_users.iter().cloned().map(Name).collect(),
         omit_connection: connection.unwrap_or_default(),

@@ -137,14 +137,14 @@ pub(in crate::http) enum LogBody {
         /// What the user belongs to.
         topics: Vec<TopicName>,
     },
-    /// A connection began or ceased to watch users.
+    /// A connection subscribed to the status of users or to chat rooms, or ceased to.
     Watch {
         /// The connection.
         connection: ConnectionName,
-        /// Whom it watches.
-        add: Vec<Name>,
-        /// Whom it no longer watches.
-        remove: Vec<Name>,
+        /// What it wants.
+        add: Vec<TopicName>,
+        /// What it no longer wants.
+        remove: Vec<TopicName>,
     },
     /// Tokens ended.
     Revocation {
@@ -163,6 +163,31 @@ pub(in crate::http) enum LogBody {
         code: u16,
         /// For this reason.
         reason: String,
+    },
+    /// Something happened in Pydio.
+    Bus {
+        /// `tree`, `meta`, `task`, `idm` or `activity`.
+        topic: &'static str,
+        /// `whole`, `part` (it waits to be merged), `merged` or `void` (nobody is told).
+        stage: &'static str,
+        /// What happened.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Object, nullable = false)]
+        payload: Option<Box<RawValue>>,
+    },
+    /// A workspace of Pydio was defined anew.
+    Workspace {
+        /// Which.
+        id: Name,
+        /// False when it ceased to be.
+        exists: bool,
+    },
+    /// Where nodes of Pydio are.
+    Nodes {
+        /// How many have a path from here on.
+        set: usize,
+        /// How many are gone.
+        removed: usize,
     },
     /// Something that this version can't read.
     Unknown,
@@ -192,7 +217,7 @@ pub(in crate::http) struct LogEvent {
 /// An address of events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct TopicName {
-    /// `user`, `channel`, `team`, `workspace`, `room`, `status`, `connection` or `everyone`.
+    /// `user`, `channel`, `team`, `workspace`, `room`, `chat`, `status`, `connection` or `everyone`.
     pub(in crate::http) kind: &'static str,
     /// Which; empty for everyone.
     pub(in crate::http) id: String,

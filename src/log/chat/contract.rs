@@ -1,0 +1,551 @@
+//! What every store of chat rooms must do, as tests that are generic over it.
+//!
+//! A backend runs them all with `chat_contract!(ItsBackend)`. They stand on the stage of
+//! the log's own suite, because a room's records are records of the log.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::{
+    clock::random_connection_id,
+    log::{
+        ChatLimits, ChatOp, ChatOutcome, ChatRefusal, ChatStore, MemoryLimits, Page, PageQuery,
+        RealmLog,
+        chat::{ChatDone, ChatError},
+        contract::{Backend, Stage, id, identity, limits},
+    },
+    model::{
+        Body, CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, ChatSeat, Id, Record,
+        RoomKey, RoomKind, Topic, chat_subject,
+    },
+};
+
+/// Names each test of the suite once, for one backend.
+macro_rules! chat_contract {
+    ($backend:ty) => {
+        chat_contract!($backend: a_room_has_one_key_however_many_join_at_once);
+        chat_contract!($backend: a_user_is_listed_once_with_however_many_sockets);
+        chat_contract!($backend: whoever_joins_is_told_and_hears_what_follows);
+        chat_contract!($backend: only_a_join_that_may_creates_a_room);
+        chat_contract!($backend: a_socket_that_ends_leaves_and_comes_back_by_a_resume);
+        chat_contract!($backend: silence_leaves_and_whatever_is_sent_stays);
+        chat_contract!($backend: messages_have_the_order_of_the_log);
+        chat_contract!($backend: pages_count_back_from_the_newest);
+        chat_contract!($backend: pages_stay_where_they_are_while_messages_come_and_go);
+        chat_contract!($backend: the_newest_messages_are_kept);
+        chat_contract!($backend: a_retry_is_known_and_changes_nothing);
+        chat_contract!($backend: concurrent_retries_say_it_once);
+        chat_contract!($backend: an_edit_takes_the_place_of_what_was_said);
+        chat_contract!($backend: a_deleted_message_is_gone_and_does_not_come_back);
+        chat_contract!($backend: only_its_author_changes_a_message);
+        chat_contract!($backend: any_text_survives);
+        chat_contract!($backend: rooms_of_another_realm_are_other_rooms);
+    };
+    ($backend:ty: $name:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $name() {
+            $crate::log::chat::contract::$name::<$backend>().await;
+        }
+    };
+}
+pub(in crate::log) use chat_contract;
+
+fn node(object: &str) -> RoomKey {
+    RoomKey { kind: RoomKind::Node, object: Some(id(object)) }
+}
+
+fn all() -> PageQuery {
+    PageQuery { before: None, skip: 0, limit: usize::MAX >> 16 }
+}
+
+impl<L: RealmLog + ChatStore + 'static> Stage<L> {
+    /// A socket of `user`, with a session of its own.
+    async fn socket(&self, user: &str) -> ChatSeat {
+        let (connection, _) = self.begin(&identity(user, None)).await;
+        ChatSeat { connection, user: id(user) }
+    }
+
+    async fn try_do(&self, op: ChatOp) -> Result<ChatDone, ChatError> {
+        self.log.chat(&self.realm, op).await
+    }
+
+    async fn refused(&self, op: ChatOp) -> ChatRefusal {
+        match self.try_do(op).await {
+            Err(ChatError::Refused(refusal)) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    async fn join(&self, key: &RoomKey, seat: &ChatSeat) -> ChatRoom {
+        let done = self.try_do(join(key, seat, true, true)).await.unwrap();
+        let ChatOutcome::Joined(room) = done.outcome else { panic!("{done:?}") };
+        room
+    }
+
+    async fn say(&self, room: &Id, name: &str, text: &str, seat: &ChatSeat) -> ChatOutcome {
+        self.try_do(post(room, name, text, seat)).await.unwrap().outcome
+    }
+
+    async fn texts(&self, room: &Id, query: PageQuery) -> Vec<String> {
+        texts(&self.log.chat_page(&self.realm, room, query).await.unwrap())
+    }
+
+    /// Names of the events of rooms after `offset`, with where they go.
+    async fn told(&self, offset: u64) -> Vec<(String, Topic)> {
+        let records = self.log.range(&self.realm, offset, 10_000).await.unwrap();
+        records.iter().filter_map(|record| told(record)).collect()
+    }
+
+    async fn top(&self) -> u64 {
+        self.log.memberships(&self.realm, &id("nobody")).await.unwrap().0.offset
+    }
+
+    async fn users(&self, key: &RoomKey) -> Vec<String> {
+        let room = self.log.chat_room(&self.realm, key).await.unwrap().unwrap();
+        room.users.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn told(record: &Record) -> Option<(String, Topic)> {
+    let Body::Event(event) = &record.body else { return None };
+    Some((event.name.as_ref().to_owned(), event.to.clone()))
+}
+
+fn texts(page: &Page) -> Vec<String> {
+    page.messages.iter().map(|(_, message)| message.text.as_ref().to_owned()).collect()
+}
+
+fn join(key: &RoomKey, seat: &ChatSeat, creates: bool, asks: bool) -> ChatOp {
+    ChatOp::Join {
+        key: key.clone(),
+        label: Arc::from("Label \"1\""),
+        uuid: Id::parse(random_connection_id().as_str()).unwrap(),
+        creates,
+        asks,
+        seat: seat.clone(),
+    }
+}
+
+fn post(room: &Id, name: &str, text: &str, seat: &ChatSeat) -> ChatOp {
+    let (room, uuid, text, seat) = (room.clone(), id(name), Arc::from(text), seat.clone());
+    ChatOp::Post { room, uuid, text, seat }
+}
+
+fn delete(room: &Id, name: &str, seat: &ChatSeat) -> ChatOp {
+    ChatOp::Delete { room: room.clone(), uuid: id(name), seat: seat.clone() }
+}
+
+/// Goal: joins that race make one room, and lose nobody.
+pub(in crate::log) async fn a_room_has_one_key_however_many_join_at_once<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Arc::new(Stage::open::<B>(limits()).await);
+    let mut joins = JoinSet::new();
+    for number in 0..20 {
+        let stage = Arc::clone(&stage);
+        joins.spawn(async move {
+            let seat = stage.socket(&format!("u{number}")).await;
+            stage.join(&node("n-1"), &seat).await.uuid
+        });
+    }
+    let mut rooms = joins.join_all().await;
+    rooms.dedup();
+    assert_eq!(rooms.len(), 1, "one room");
+    let mut users = stage.users(&node("n-1")).await;
+    users.sort();
+    let mut expected: Vec<String> = (0..20).map(|number| format!("u{number}")).collect();
+    expected.sort();
+    assert_eq!(users, expected);
+    let keys = stage.log.chat_keys(&stage.realm, &[rooms[0].clone(), id("none")]).await.unwrap();
+    assert_eq!(keys, [Some(node("n-1")), None]);
+}
+
+/// Goal: the second socket of a user changes nothing for others, and the user stays until
+/// the last one is gone.
+pub(in crate::log) async fn a_user_is_listed_once_with_however_many_sockets<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (first, second) = (stage.socket("alice").await, stage.socket("alice").await);
+    let bob = stage.socket("bob").await;
+    let room = stage.join(&node("n"), &first).await;
+    stage.join(&node("n"), &bob).await;
+    let before = stage.top().await;
+    assert_eq!(stage.join(&node("n"), &second).await.users, [id("alice"), id("bob")]);
+    let own = Topic::Connection(second.connection);
+    assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), own)], "only it is told");
+    let leave = |seat: &ChatSeat| ChatOp::Leave { key: node("n"), seat: seat.clone() };
+    stage.try_do(leave(&first)).await.unwrap();
+    assert_eq!(stage.users(&node("n")).await, ["alice", "bob"]);
+    let before = stage.top().await;
+    stage.try_do(leave(&second)).await.unwrap();
+    assert_eq!(stage.users(&node("n")).await, ["bob"]);
+    assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), Topic::Chat(room.uuid))]);
+    assert_eq!(
+        stage.refused(ChatOp::Leave { key: node("x"), seat: bob }).await,
+        ChatRefusal::NoRoom
+    );
+}
+
+/// Goal: the records of a joining are in the right order, and say what is true.
+pub(in crate::log) async fn whoever_joins_is_told_and_hears_what_follows<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let alice = stage.socket("alice").await;
+    let before = stage.top().await;
+    let room = stage.join(&node("n"), &alice).await;
+    let records = stage.log.range(&stage.realm, before, 10).await.unwrap();
+    let [subscribed, told] = &records[..] else { panic!("{records:?}") };
+    let add = vec![Topic::Chat(room.uuid.clone())];
+    let watch = Body::Watch { connection: alice.connection, add, remove: Vec::new() };
+    assert_eq!(subscribed.body, watch);
+    let Body::Event(event) = &told.body else { panic!("{told:?}") };
+    assert_eq!(&*event.name, CHAT_ROOM);
+    assert_eq!(chat_subject(&event.data), Some((RoomKind::Node, "n")));
+    let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+    let expected = serde_json::json!({
+        "kind": 3, "object": "n", "uuid": room.uuid.as_str(), "label": "Label \"1\"",
+        "users": ["alice"], "updated_at": room.updated_at,
+    });
+    assert_eq!(data, expected);
+    let (_, watches) = stage.log.session(&stage.realm, alice.connection).await.unwrap().unwrap();
+    let topic = Topic::Chat(room.uuid.clone());
+    assert!(watches.covers(&topic, told.position.offset));
+    assert!(!watches.covers(&topic, subscribed.position.offset));
+    // Saying again that it is there tells nobody; asking tells the asker alone.
+    let before = stage.top().await;
+    stage.try_do(join(&node("n"), &alice, false, false)).await.unwrap();
+    assert_eq!(stage.told(before).await, []);
+    stage.try_do(join(&node("n"), &alice, false, true)).await.unwrap();
+    let own = Topic::Connection(alice.connection);
+    assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), own)]);
+    stage.try_do(ChatOp::Leave { key: node("n"), seat: alice.clone() }).await.unwrap();
+    let (_, watches) = stage.log.session(&stage.realm, alice.connection).await.unwrap().unwrap();
+    assert!(!watches.is_open(&topic));
+}
+
+/// Goal: who only says "still there" makes no room.
+pub(in crate::log) async fn only_a_join_that_may_creates_a_room<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let alice = stage.socket("alice").await;
+    assert_eq!(stage.refused(join(&node("n"), &alice, false, true)).await, ChatRefusal::NoRoom);
+    assert_eq!(stage.log.chat_room(&stage.realm, &node("n")).await.unwrap(), None);
+    let global = RoomKey { kind: RoomKind::Global, object: None };
+    let room = stage.join(&global, &alice).await;
+    assert_eq!(room.key, global);
+    assert_eq!(stage.join(&global, &alice).await.uuid, room.uuid, "no object is a name, too");
+    assert_eq!(stage.refused(post(&id("x"), "m", "hi", &alice)).await, ChatRefusal::NoRoom);
+    assert_eq!(stage.texts(&id("x"), all()).await, [""; 0]);
+}
+
+/// Goal: presence is of sockets, the subscription is of the session.
+pub(in crate::log) async fn a_socket_that_ends_leaves_and_comes_back_by_a_resume<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (alice, bob) = (stage.socket("alice").await, stage.socket("bob").await);
+    let rooms = vec![stage.join(&node("a"), &alice).await, stage.join(&node("b"), &alice).await];
+    let rooms: Vec<Id> = rooms.into_iter().map(|room| room.uuid).collect();
+    stage.join(&node("a"), &bob).await;
+    let before = stage.top().await;
+    stage.try_do(ChatOp::End { rooms: rooms.clone(), seat: alice.clone() }).await.unwrap();
+    assert_eq!(stage.users(&node("a")).await, ["bob"]);
+    assert_eq!(stage.users(&node("b")).await, [""; 0]);
+    assert_eq!(stage.told(before).await.len(), 2);
+    let session = stage.log.session(&stage.realm, alice.connection).await.unwrap();
+    assert!(session.unwrap().1.is_open(&Topic::Chat(rooms[0].clone())), "the session stays");
+    let unknown = [rooms.clone(), vec![id("none")]].concat();
+    stage.try_do(ChatOp::Return { rooms: unknown, seat: alice.clone() }).await.unwrap();
+    assert_eq!(stage.users(&node("a")).await, ["bob", "alice"]);
+    assert_eq!(stage.told(before).await.len(), 4);
+    stage.try_do(ChatOp::Return { rooms, seat: alice }).await.unwrap();
+    assert_eq!(stage.told(before).await.len(), 4, "it is there already");
+}
+
+/// Goal: a sweep takes out exactly those who were silent.
+pub(in crate::log) async fn silence_leaves_and_whatever_is_sent_stays<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    use std::time::Duration;
+    let silence = Duration::from_millis(700);
+    let chat = ChatLimits { silence, ..limits().chat };
+    let stage = Stage::open::<B>(MemoryLimits { chat, ..limits() }).await;
+    let (silent, busy) = (stage.socket("silent").await, stage.socket("busy").await);
+    let room = stage.join(&node("n"), &silent).await.uuid;
+    stage.join(&node("n"), &busy).await;
+    for number in 0..4 {
+        // The backend's own clock, whichever it is: one of both moves.
+        stage.clock.advance(Duration::from_millis(300));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stage.say(&room, &format!("m{number}"), "still here", &busy).await;
+    }
+    let before = stage.top().await;
+    stage.try_do(ChatOp::Sweep).await.unwrap();
+    assert_eq!(stage.users(&node("n")).await, ["busy"]);
+    assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), Topic::Chat(room.clone()))]);
+    stage.try_do(ChatOp::Sweep).await.unwrap();
+    assert_eq!(stage.told(before).await.len(), 1, "it is told once");
+    // Whoever left in silence says something without coming back into the list.
+    stage.say(&room, "late", "hello", &silent).await;
+    assert_eq!(stage.users(&node("n")).await, ["busy"]);
+    stage.try_do(join(&node("n"), &silent, false, false)).await.unwrap();
+    assert_eq!(stage.users(&node("n")).await, ["busy", "silent"]);
+}
+
+/// Goal: many who talk at once are kept in the order in which they are told.
+pub(in crate::log) async fn messages_have_the_order_of_the_log<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Arc::new(Stage::open::<B>(limits()).await);
+    let room = stage.join(&node("n"), &stage.socket("alice").await).await.uuid;
+    let before = stage.top().await;
+    let mut talkers = JoinSet::new();
+    for talker in 0..5 {
+        let (stage, room) = (Arc::clone(&stage), room.clone());
+        talkers.spawn(async move {
+            let seat = stage.socket(&format!("u{talker}")).await;
+            for number in 0..15 {
+                let name = format!("m{talker}-{number}");
+                stage.say(&room, &name, &name, &seat).await;
+            }
+        });
+    }
+    talkers.join_all().await;
+    let records = stage.log.range(&stage.realm, before, 1_000).await.unwrap();
+    let mut told = Vec::new();
+    for record in &records {
+        let Body::Event(event) = &record.body else { continue };
+        assert_eq!((&*event.name, &event.to), (CHAT_MESSAGE, &Topic::Chat(room.clone())));
+        let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+        assert_eq!(data["uuid"], event.id.as_ref(), "a record is found by its message");
+        told.push(data["text"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(told.len(), 75);
+    assert_eq!(stage.texts(&room, all()).await, told);
+}
+
+/// A room where `count` things were said, by alice.
+async fn busy_room<L>(stage: &Stage<L>, count: usize) -> (Id, ChatSeat)
+where
+    L: RealmLog + ChatStore + 'static,
+{
+    let alice = stage.socket("alice").await;
+    let room = stage.join(&node("n"), &alice).await.uuid;
+    for number in 1..=count {
+        stage.say(&room, &format!("m{number}"), &format!("t{number}"), &alice).await;
+    }
+    (room, alice)
+}
+
+/// Goal: offset and limit mean what clients think they mean.
+pub(in crate::log) async fn pages_count_back_from_the_newest<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (room, _) = busy_room(&stage, 5).await;
+    let page = |skip, limit| stage.texts(&room, PageQuery { before: None, skip, limit });
+    assert_eq!(page(0, 2).await, ["t4", "t5"]);
+    assert_eq!(page(2, 2).await, ["t2", "t3"]);
+    assert_eq!(page(4, 2).await, ["t1"]);
+    assert_eq!(page(5, 2).await, [""; 0]);
+    assert_eq!(page(1_000_000, 2).await, [""; 0]);
+    assert_eq!(page(0, 0).await, [""; 0]);
+    assert_eq!(page(0, 1_000_000).await, ["t1", "t2", "t3", "t4", "t5"]);
+    let after = async |number, limit| {
+        texts(&stage.log.chat_after(&stage.realm, &room, number, limit).await.unwrap())
+    };
+    assert_eq!(after(0, 2).await, ["t1", "t2"]);
+    assert_eq!(after(2, 100).await, ["t3", "t4", "t5"]);
+    assert_eq!(after(5, 100).await, [""; 0]);
+}
+
+/// Goal: whoever reads on from the oldest message that is known neither misses nor repeats
+/// one, whatever happens meanwhile.
+pub(in crate::log) async fn pages_stay_where_they_are_while_messages_come_and_go<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (room, alice) = busy_room(&stage, 20).await;
+    let query = PageQuery { before: None, skip: 0, limit: 5 };
+    let first = stage.log.chat_page(&stage.realm, &room, query).await.unwrap();
+    assert_eq!(texts(&first), ["t16", "t17", "t18", "t19", "t20"]);
+    stage.say(&room, "new", "new", &alice).await;
+    stage.try_do(delete(&room, "m18", &alice)).await.unwrap();
+    stage.try_do(delete(&room, "m14", &alice)).await.unwrap();
+    let before = Some(first.messages[0].0);
+    let query = PageQuery { before, skip: 0, limit: 5 };
+    assert_eq!(stage.texts(&room, query).await, ["t10", "t11", "t12", "t13", "t15"]);
+    let query = PageQuery { before, skip: 3, limit: 2 };
+    assert_eq!(stage.texts(&room, query).await, ["t10", "t11"]);
+    let anchored = PageQuery { before: Some(first.messages[4].0 + 1), skip: 1, limit: 2 };
+    assert_eq!(stage.texts(&room, anchored).await, ["t17", "t19"]);
+}
+
+/// Goal: a room keeps the newest messages, and forgets the names of the others.
+pub(in crate::log) async fn the_newest_messages_are_kept<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let chat = ChatLimits { history: 3, ..limits().chat };
+    let stage = Stage::open::<B>(MemoryLimits { chat, ..limits() }).await;
+    let (room, alice) = busy_room(&stage, 7).await;
+    assert_eq!(stage.texts(&room, all()).await, ["t5", "t6", "t7"]);
+    assert_eq!(stage.refused(delete(&room, "m4", &alice)).await, ChatRefusal::NoMessage);
+    stage.try_do(delete(&room, "m6", &alice)).await.unwrap();
+    stage.say(&room, "m8", "t8", &alice).await;
+    assert_eq!(stage.texts(&room, all()).await, ["t5", "t7", "t8"]);
+}
+
+/// Goal: whoever does not know whether it was said says it again, and it is said once.
+pub(in crate::log) async fn a_retry_is_known_and_changes_nothing<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (room, alice) = busy_room(&stage, 2).await;
+    let before = stage.top().await;
+    let again = stage.say(&room, "m1", "t1", &alice).await;
+    let ChatOutcome::Known(ChatMessage { uuid, author, .. }) = &again else { panic!("{again:?}") };
+    assert_eq!((uuid, author), (&id("m1"), &id("alice")));
+    // Another socket of the same user: the first one's node is gone.
+    let other = stage.socket("alice").await;
+    assert_eq!(stage.say(&room, "m1", "t1", &other).await, again);
+    assert_eq!(stage.told(before).await, []);
+    assert_eq!(stage.texts(&room, all()).await, ["t1", "t2"]);
+}
+
+/// Goal: retries that race say it once.
+pub(in crate::log) async fn concurrent_retries_say_it_once<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Arc::new(Stage::open::<B>(limits()).await);
+    let (room, alice) = busy_room(&stage, 0).await;
+    let before = stage.top().await;
+    let mut retries = JoinSet::new();
+    for _ in 0..16 {
+        let (stage, room, alice) = (Arc::clone(&stage), room.clone(), alice.clone());
+        retries.spawn(async move { stage.say(&room, "m", "hi", &alice).await });
+    }
+    let outcomes = retries.join_all().await;
+    let said = outcomes.iter().filter(|one| matches!(one, ChatOutcome::Said(_))).count();
+    assert_eq!(said, 1);
+    assert_eq!(stage.told(before).await, [(CHAT_MESSAGE.to_owned(), Topic::Chat(room.clone()))]);
+    assert_eq!(stage.texts(&room, all()).await, ["hi"]);
+}
+
+/// Goal: an edited message keeps its place, its author and its moment.
+pub(in crate::log) async fn an_edit_takes_the_place_of_what_was_said<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (room, alice) = busy_room(&stage, 3).await;
+    let before = stage.top().await;
+    let first = stage.log.chat_page(&stage.realm, &room, all()).await.unwrap();
+    let first = first.messages[1].1.clone();
+    let edited = stage.say(&room, "m2", "better", &alice).await;
+    let expected = ChatMessage { text: Arc::from("better"), ..first };
+    assert_eq!(edited, ChatOutcome::Said(expected));
+    assert_eq!(stage.texts(&room, all()).await, ["t1", "better", "t3"]);
+    assert_eq!(stage.told(before).await.len(), 1);
+    let ChatOutcome::Known(_) = stage.say(&room, "m2", "better", &alice).await else { panic!() };
+    stage.say(&room, "m2", "t2", &alice).await;
+    assert_eq!(stage.texts(&room, all()).await, ["t1", "t2", "t3"], "and back");
+    stage.say(&room, "m2", "again", &alice).await;
+    stage.try_do(delete(&room, "m2", &alice)).await.unwrap();
+    stage.say(&room, "m4", "t4", &alice).await;
+    assert_eq!(stage.texts(&room, all()).await, ["t1", "t3", "t4"]);
+}
+
+/// Goal: what was taken back is gone for good, also for a retry that comes late.
+pub(in crate::log) async fn a_deleted_message_is_gone_and_does_not_come_back<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (room, alice) = busy_room(&stage, 3).await;
+    let before = stage.top().await;
+    stage.try_do(delete(&room, "m2", &alice)).await.unwrap();
+    assert_eq!(stage.told(before).await, [(CHAT_DELETED.to_owned(), Topic::Chat(room.clone()))]);
+    assert_eq!(stage.texts(&room, all()).await, ["t1", "t3"]);
+    assert_eq!(stage.refused(post(&room, "m2", "t2", &alice)).await, ChatRefusal::Deleted);
+    stage.try_do(delete(&room, "m2", &alice)).await.unwrap();
+    assert_eq!(stage.told(before).await.len(), 1, "a repeated deletion tells nobody");
+    assert_eq!(stage.texts(&room, all()).await, ["t1", "t3"]);
+}
+
+/// Goal: the stored author decides.
+pub(in crate::log) async fn only_its_author_changes_a_message<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (room, _) = busy_room(&stage, 1).await;
+    let mallory = stage.socket("mallory").await;
+    let before = stage.top().await;
+    assert_eq!(stage.refused(delete(&room, "m1", &mallory)).await, ChatRefusal::NotAuthor);
+    assert_eq!(stage.refused(post(&room, "m1", "x", &mallory)).await, ChatRefusal::NotAuthor);
+    assert_eq!(stage.refused(post(&room, "m1", "t1", &mallory)).await, ChatRefusal::NotAuthor);
+    assert_eq!(stage.refused(delete(&room, "m9", &mallory)).await, ChatRefusal::NoMessage);
+    assert_eq!(stage.top().await, before, "nothing was appended");
+    assert_eq!(stage.texts(&room, all()).await, ["t1"]);
+}
+
+/// Goal: no text breaks out of the data of its event.
+pub(in crate::log) async fn any_text_survives<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (room, alice) = busy_room(&stage, 0).await;
+    let long = "x".repeat(16 * 1024);
+    let all_texts = [
+        "\"},{\"a\":1",
+        "\\\" \n\r\t\u{0}\u{1f}",
+        "\u{1f600} ä \u{202e}",
+        "%d %s",
+        "</script>",
+        &long,
+    ];
+    let before = stage.top().await;
+    for (number, text) in all_texts.iter().enumerate() {
+        stage.say(&room, &format!("m{number}"), text, &alice).await;
+    }
+    assert_eq!(stage.texts(&room, all()).await, all_texts);
+    let records = stage.log.range(&stage.realm, before, 100).await.unwrap();
+    let told = records.iter().map(|record| {
+        let Body::Event(event) = &record.body else { panic!("{record:?}") };
+        let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+        data["text"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(told.collect::<Vec<_>>(), all_texts);
+}
+
+/// Goal: tenants share nothing.
+pub(in crate::log) async fn rooms_of_another_realm_are_other_rooms<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let stage = Stage::open::<B>(limits()).await;
+    let (room, alice) = busy_room(&stage, 1).await;
+    let other = id("other");
+    assert_eq!(stage.log.chat_room(&other, &node("n")).await.unwrap(), None);
+    let page = stage.log.chat_page(&other, &room, all()).await.unwrap();
+    assert_eq!(page, Page::default());
+    let refused = stage.log.chat(&other, post(&room, "m", "hi", &alice)).await;
+    assert_eq!(refused, Err(ChatError::Refused(ChatRefusal::NoRoom)));
+}

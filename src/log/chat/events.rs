@@ -1,0 +1,76 @@
+//! The records that tell what happens in rooms.
+//!
+//! Invariants: their data begins with the kind and the object of the room, so that
+//! [`chat_subject`](crate::model::chat_subject) finds them without reading the rest.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::wire::{DeletedWire, MessageWire, RoomWire};
+use crate::model::{
+    Body, CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, Event, RoomKey, SharedText,
+    Topic,
+};
+
+static ROOM: SharedText = SharedText::new(CHAT_ROOM);
+static MESSAGE: SharedText = SharedText::new(CHAT_MESSAGE);
+static DELETED: SharedText = SharedText::new(CHAT_DELETED);
+static NO_ID: SharedText = SharedText::new("");
+
+/// A room is like this now. `to` is the room, or one connection.
+pub(in crate::log) fn room(room: &ChatRoom, to: Topic) -> Body {
+    let data = RoomWire {
+        kind: room.key.kind.number(),
+        object: room.key.object(),
+        uuid: room.uuid.as_str(),
+        label: &room.label,
+        users: room.users.iter().map(crate::model::Id::as_str).collect(),
+        updated_at: room.updated_at,
+    };
+    body(ROOM.get(), NO_ID.get(), to, &data)
+}
+
+/// Something was said, or says something else now.
+pub(in crate::log) fn message(message: &ChatMessage, key: &RoomKey) -> Body {
+    let data = MessageWire {
+        kind: key.kind.number(),
+        object: key.object(),
+        uuid: message.uuid.as_str(),
+        room: message.room.as_str(),
+        author: message.author.as_str(),
+        at: message.at,
+        text: &message.text,
+    };
+    body(MESSAGE.get(), message.uuid.as_str().into(), Topic::Chat(message.room.clone()), &data)
+}
+
+/// Something was taken back.
+pub(in crate::log) fn deleted(message: &ChatMessage, key: &RoomKey) -> Body {
+    let data = DeletedWire {
+        kind: key.kind.number(),
+        object: key.object(),
+        uuid: message.uuid.as_str(),
+        room: message.room.as_str(),
+        author: message.author.as_str(),
+    };
+    body(DELETED.get(), message.uuid.as_str().into(), Topic::Chat(message.room.clone()), &data)
+}
+
+/// The id of an event is the name of its message: a replay finds by it what was deleted.
+fn body(name: Arc<str>, id: Arc<str>, to: Topic, data: &impl Serialize) -> Body {
+    // Serialising texts and numbers can't fail.
+    let data = serde_json::to_vec(data).unwrap_or_default();
+    Body::Event(Event {
+        name,
+        data: Bytes::from(data),
+        to,
+        omit_users: Vec::new(),
+        omit_connection: None,
+        ephemeral: false,
+        binary: false,
+        id,
+        sender: None,
+    })
+}

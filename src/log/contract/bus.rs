@@ -1,0 +1,108 @@
+//! Pydio's bus: workspaces that tails begin with, places of nodes, and parts that wait.
+
+use super::*;
+use crate::model::{Bus, BusStage, BusTopic, NodePaths, NodePlace, Root, Workspace};
+
+fn workspace(path: &str) -> Arc<Workspace> {
+    let root = Root { uuid: "r".to_owned(), path: path.to_owned() };
+    Arc::new(Workspace { label: String::new(), roots: vec![root], rules: Vec::new() })
+}
+
+fn defines(id: &str, is: Option<&Arc<Workspace>>) -> Body {
+    Body::Workspace { id: super::id(id), is: is.cloned(), was: None }
+}
+
+fn bus(stage: BusStage, data: &'static str) -> Body {
+    Body::Bus(Bus {
+        topic: BusTopic::Tree,
+        stage,
+        data: Bytes::from_static(data.as_bytes()),
+        node: Some(Arc::from("a node")),
+        origin: Arc::from("n1"),
+        place: None,
+    })
+}
+
+fn merged(first: u64, through: u64) -> Body {
+    bus(BusStage::Merged { first, through }, r#"{"merged":true}"#)
+}
+
+/// Goal: a tail begins with the workspaces at a place that it knows, and each change says
+/// what was before it, so that any earlier place can be computed.
+pub(in crate::log) async fn a_tail_begins_with_the_workspaces<B: Backend>() {
+    let stage = Stage::open::<B>(limits()).await;
+    let (one, two) = (workspace("a"), workspace("b"));
+    stage.append(defines("w", Some(&one))).await;
+    stage.append(defines("gone", Some(&one))).await;
+    stage.append(defines("w", Some(&two))).await;
+    stage.append(defines("gone", None)).await;
+    let tail = stage.log.attach(&stage.realm).await.unwrap();
+    assert_eq!(tail.workspaces, (4, vec![(id("w"), Arc::clone(&two))]));
+    let told: Vec<_> = stage
+        .everything()
+        .await
+        .into_iter()
+        .map(|record| match &record.body {
+            Body::Workspace { is, was, .. } => (is.clone(), was.clone()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected = [
+        (Some(Arc::clone(&one)), None),
+        (Some(Arc::clone(&one)), None),
+        (Some(two), Some(Arc::clone(&one))),
+        (None, Some(one)),
+    ];
+    assert_eq!(told, expected);
+}
+
+/// Goal: where nodes are is what was told last, by whatever record.
+pub(in crate::log) async fn places_of_nodes_are_what_was_told_last<B: Backend>() {
+    let stage = Stage::open::<B>(limits()).await;
+    let text = |text: &str| -> Arc<str> { Arc::from(text) };
+    let place = async |uuid: &str| stage.log.node_path(&stage.realm, uuid).await.unwrap();
+    let set = vec![(text("n"), text("a/n")), (text("m"), text("a/m"))];
+    stage.append(Body::Nodes(NodePaths { set, remove: Vec::new() })).await;
+    assert_eq!(place("n").await.as_deref(), Some("a/n"));
+    let moved = |path: Option<&str>| {
+        let place = NodePlace { uuid: text("n"), path: path.map(text) };
+        let Body::Bus(event) = bus(BusStage::Whole, "{}") else { panic!("an event") };
+        Body::Bus(Bus { place: Some(place), ..event })
+    };
+    stage.append(moved(Some("b/n"))).await;
+    assert_eq!(place("n").await.as_deref(), Some("b/n"));
+    stage.append(moved(None)).await;
+    stage.append(Body::Nodes(NodePaths { set: Vec::new(), remove: vec![text("m")] })).await;
+    assert_eq!((place("n").await, place("m").await), (None, None));
+}
+
+/// Goal: parts are merged exactly once, and before what has to come after them.
+///
+/// Method: everything that a node with an old view of the log may try is refused, and
+/// leaves the log as it was.
+pub(in crate::log) async fn parts_are_merged_once_and_before_the_last_word<B: Backend>() {
+    let stage = Stage::open::<B>(limits()).await;
+    let part = || bus(BusStage::Part, r#"{"part":true}"#);
+    let last_word = || bus(BusStage::Whole, r#"{"last":true}"#);
+    let waiting = |first, last| Err(AppendError::Waiting { first, last });
+    assert_eq!(stage.append(last_word()).await, 1);
+    assert_eq!(stage.try_append(merged(1, 1), None).await, waiting(0, 0), "nothing waits");
+    for offset in [2, 3, 4] {
+        assert_eq!(stage.append(part()).await, offset);
+    }
+    assert_eq!(stage.try_append(last_word(), None).await, waiting(2, 4));
+    assert_eq!(stage.try_append(merged(3, 4), None).await, waiting(2, 4), "not from the first on");
+    // One that does not know of the last part.
+    assert_eq!(stage.append(merged(2, 3)).await, 5);
+    assert_eq!(stage.try_append(merged(2, 3), None).await, waiting(4, 4), "a second time");
+    // Both in one step, as who publishes the last word does it.
+    let drafts = [merged(2, 4), last_word()].map(|body| Draft { body, id: None });
+    let answers = stage.append_all(drafts.to_vec()).await;
+    assert_eq!(answers.len(), 2);
+    assert!(answers.iter().all(Result::is_err), "the first part was merged already");
+    let drafts = [merged(4, 4), last_word()].map(|body| Draft { body, id: None });
+    let answers = stage.append_all(drafts.to_vec()).await;
+    let offsets: Vec<u64> = answers.into_iter().map(|one| one.unwrap().position.offset).collect();
+    assert_eq!(offsets, [6, 7]);
+    assert_eq!(stage.append(last_word()).await, 8);
+}

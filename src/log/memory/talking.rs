@@ -1,0 +1,105 @@
+//! Rooms of the embedded log, with the file behind them when there is one.
+//!
+//! Invariants:
+//! - what happened in a room is told when it is saved, never before;
+//! - it is told in the order in which it happened, which is that of the history.
+
+use super::{
+    super::{ChatDone, ChatError, ChatOp, ChatStore, LogError, Page, PageQuery},
+    MemoryLog, RETRY_AFTER, Realm, STEP_DRAFTS_MAX,
+    steps::Wait,
+};
+use crate::{
+    model::{ChatRoom, Id, RealmId, RoomKey},
+    store::StoreError,
+};
+
+fn unsaved(_error: StoreError) -> LogError {
+    LogError { retry_after: RETRY_AFTER }
+}
+
+impl MemoryLog {
+    /// Waits until everything that happened up to now is saved.
+    async fn saved(&self) -> Result<(), LogError> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let slot = journal.slot().await.map_err(unsaved)?;
+        slot.save(Vec::new()).done().await.map_err(unsaved)
+    }
+
+    /// Enters the records of what happened up to `step`, all of which is saved.
+    async fn tell_rooms(&self, realm: &Realm, step: u64) -> Result<u64, LogError> {
+        loop {
+            let untold = realm.state.lock().untold(step, STEP_DRAFTS_MAX);
+            let Some(max) = untold else { return Ok(realm.state.lock().end_offset()) };
+            let told = self.with_room(realm, (max, Wait::Never), |state, now_us, sequel| {
+                state.tell(step, max, now_us, sequel);
+            });
+            told.await.map_err(unsaved)?;
+        }
+    }
+}
+
+impl ChatStore for MemoryLog {
+    async fn chat(&self, realm: &RealmId, op: ChatOp) -> Result<ChatDone, ChatError> {
+        let realm = self.realm(realm);
+        let slot = match &self.journal {
+            Some(journal) => Some(journal.slot().await.map_err(unsaved)?),
+            None => None,
+        };
+        let (outcome, step, saving) = {
+            let mut state = realm.state.lock();
+            let (outcome, changes, step) = state.chat(&realm.id, op, self.clock.now_ms())?;
+            // Under the lock, so that changes are saved in their order. Without any it
+            // waits for those before it: what is told has to keep its order.
+            (outcome, step, slot.map(|slot| slot.save(changes)))
+        };
+        if let Some(saving) = saving {
+            saving.done().await.map_err(unsaved)?;
+        }
+        let offset = self.tell_rooms(&realm, step).await?;
+        Ok(ChatDone { outcome, offset })
+    }
+
+    async fn chat_room(
+        &self,
+        realm: &RealmId,
+        key: &RoomKey,
+    ) -> Result<Option<ChatRoom>, LogError> {
+        let found = self.realm(realm).state.lock().rooms.find(key);
+        self.saved().await?;
+        Ok(found)
+    }
+
+    async fn chat_keys(
+        &self,
+        realm: &RealmId,
+        rooms: &[Id],
+    ) -> Result<Vec<Option<RoomKey>>, LogError> {
+        let realm = self.realm(realm);
+        let state = realm.state.lock();
+        Ok(rooms.iter().map(|room| state.rooms.key(room)).collect())
+    }
+
+    async fn chat_page(
+        &self,
+        realm: &RealmId,
+        room: &Id,
+        query: PageQuery,
+    ) -> Result<Page, LogError> {
+        let page = self.realm(realm).state.lock().rooms.page(room, query);
+        self.saved().await?;
+        Ok(page)
+    }
+
+    async fn chat_after(
+        &self,
+        realm: &RealmId,
+        room: &Id,
+        after: u64,
+        limit: usize,
+    ) -> Result<Page, LogError> {
+        let page = self.realm(realm).state.lock().rooms.after(room, after, limit);
+        self.saved().await?;
+        Ok(page)
+    }
+}

@@ -1,0 +1,399 @@
+//! What a client on the chat route says beside subscribing.
+//!
+//! Invariants:
+//! - rights are asked for each time, and who says something is who was proved;
+//! - a refusal is told, and the socket stays; what is no message of the chat is ignored;
+//! - a page that is read on from where the last one ended neither misses nor repeats a
+//!   message, whatever was said meanwhile.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{PydioClient, reply_error};
+use crate::{
+    clock::random_connection_id,
+    dialect::pydio::chat::{
+        Paging, RoomRef, Saying, Wish, decode, may_have_more, message, room_update,
+    },
+    log::LogError,
+    model::{ChatMessage, ChatSeat, CloseCode, Id, Rights, RoomKey, Subject},
+    node::{ChatDone, ChatError, ChatOp, ChatOutcome, PageQuery, Seat},
+    session::{context::Context, ending::Client},
+};
+
+/// Messages of one page: what a client asks for beyond comes with the next one.
+const PAGE_MAX: u64 = 1_000;
+
+/// Messages that are read at once.
+const CHUNK: usize = 100;
+
+/// Bytes of history that may wait for a client before more is read.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How long a client may take to read some of a history.
+const READ_PATIENCE: Duration = Duration::from_secs(15);
+
+const UNAVAILABLE: &str = "the server can't do this now, try again";
+const NOT_ALLOWED: &str = "you may not enter this room";
+const NOT_JOINED: &str = "join the room first";
+const READ_ONLY: &str = "this room is read-only for you";
+const TOO_MANY: &str = "too many rooms";
+const NO_NUMBERS: &str = "Offset and Limit have to be integers: all messages follow";
+
+/// The rooms that a session is in.
+#[derive(Debug, Default)]
+pub(super) struct Rooms(HashMap<Id, Joined>);
+
+/// One of them, and how far its history was read.
+#[derive(Debug)]
+struct Joined {
+    key: RoomKey,
+    read: Option<Read>,
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    /// The offset with which a client reads on.
+    next: u64,
+    /// Number of the oldest message that was sent.
+    oldest: u64,
+    /// Number of the newest message that there was when reading began.
+    newest: u64,
+}
+
+/// What a client is told instead.
+struct Refused(String);
+
+impl From<&'static str> for Refused {
+    fn from(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<LogError> for Refused {
+    fn from(_: LogError) -> Self {
+        UNAVAILABLE.into()
+    }
+}
+
+impl From<ChatError> for Refused {
+    fn from(error: ChatError) -> Self {
+        match error {
+            ChatError::Refused(refusal) => Self(refusal.to_string()),
+            ChatError::Unavailable(_) => UNAVAILABLE.into(),
+        }
+    }
+}
+
+impl Rooms {
+    fn find(&self, room: &RoomRef) -> Option<(&Id, &RoomKey)> {
+        match room {
+            RoomRef::Uuid(uuid) => self.0.get_key_value(uuid).map(|(uuid, one)| (uuid, &one.key)),
+            RoomRef::Key(key) => {
+                let mut all = self.0.iter().map(|(uuid, one)| (uuid, &one.key));
+                all.find(|(_, known)| *known == key)
+            }
+        }
+    }
+
+    fn uuids(&self) -> Vec<Id> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+fn chat_seat(seat: &Seat) -> ChatSeat {
+    ChatSeat { connection: seat.connection, user: seat.identity.user.clone() }
+}
+
+fn subject(seat: &Seat) -> Subject {
+    let mut roles = seat.identity.roles.clone();
+    roles.sort_unstable();
+    roles.dedup();
+    Subject { roles, profile: seat.identity.profile.clone() }
+}
+
+async fn rights(client: &Client, key: &RoomKey) -> Result<Rights, Refused> {
+    let subject = subject(&client.seat);
+    Ok(client.context.node.chat_rights(&client.seat, &subject, key).await?)
+}
+
+/// The rooms of a session that goes on, in which its user is there again.
+pub(super) async fn go_on(client: &Client) -> Rooms {
+    let (node, seat) = (&client.context.node, &client.seat);
+    let joined = match node.chat_joined(seat).await {
+        Ok(joined) => joined,
+        Err(error) => {
+            // It comes again: without its rooms it would seem to be in none.
+            tracing::debug!(%error, "rooms of a session are not known");
+            client.socket.abandon(CloseCode::TryLater, "the server can't do this now");
+            return Rooms::default();
+        }
+    };
+    let rooms = joined.into_iter().map(|(uuid, key)| (uuid, Joined { key, read: None }));
+    let rooms = Rooms(rooms.collect());
+    step(&client.context, seat, |seat| ChatOp::Return { rooms: rooms.uuids(), seat }).await;
+    rooms
+}
+
+/// Takes the rooms of one session of a user into another one, as far as they are still
+/// allowed, so that nobody is seen going.
+pub(super) async fn move_rooms(from: (&Seat, Rooms), client: &Client) -> Rooms {
+    let (old, rooms) = from;
+    let is_same = old.identity.user == client.seat.identity.user
+        && old.identity.realm == client.seat.identity.realm;
+    let mut moved = Rooms::default();
+    for joined in rooms.0.values().filter(|_| is_same) {
+        let may = rights(client, &joined.key).await;
+        if !may.is_ok_and(|rights| rights.read) {
+            continue;
+        }
+        let op = ChatOp::Join {
+            key: joined.key.clone(),
+            label: Arc::from(""),
+            uuid: new_name(),
+            creates: false,
+            asks: false,
+            seat: chat_seat(&client.seat),
+        };
+        if let Ok(ChatDone { outcome: ChatOutcome::Joined(room), .. }) =
+            client.context.node.chat(&client.seat, op).await
+        {
+            moved.0.insert(room.uuid, Joined { key: joined.key.clone(), read: None });
+        }
+    }
+    end(&client.context, old, &rooms).await;
+    moved
+}
+
+/// Nobody is there any more for the rooms of a socket that ended.
+pub(super) async fn end(context: &Context, seat: &Seat, rooms: &Rooms) {
+    step(context, seat, |seat| ChatOp::End { rooms: rooms.uuids(), seat }).await;
+}
+
+/// Does what needs no answer: whoever is not there ends by silence.
+async fn step(context: &Context, seat: &Seat, op: impl FnOnce(ChatSeat) -> ChatOp) {
+    let op = op(chat_seat(seat));
+    let has_rooms = match &op {
+        ChatOp::Return { rooms, .. } | ChatOp::End { rooms, .. } => !rooms.is_empty(),
+        ChatOp::Join { .. }
+        | ChatOp::Leave { .. }
+        | ChatOp::Post { .. }
+        | ChatOp::Delete { .. }
+        | ChatOp::Sweep => true,
+    };
+    if has_rooms && let Err(error) = context.node.chat(seat, op).await {
+        tracing::debug!(%error, "presence in rooms was not noted");
+    }
+}
+
+/// A name that nothing has.
+fn new_name() -> Id {
+    let name = random_connection_id();
+    #[expect(clippy::expect_used, reason = "26 letters and digits are a name")]
+    Id::parse(name.as_str()).expect("a name")
+}
+
+impl PydioClient {
+    /// Does what one message of the chat asks.
+    pub(super) async fn hear_chat(&mut self, text: &str) {
+        self.client.acted().await;
+        let context = Arc::clone(&self.client.context);
+        let done = match decode(text, &context.json_limits()) {
+            None => return tracing::trace!(bytes = text.len(), "no message of the chat"),
+            Some(Err(told)) => Err(told.into()),
+            Some(Ok(wish)) => Box::pin(self.grant(wish)).await,
+        };
+        if let Err(Refused(told)) = done {
+            context.node.metrics().rejected("message", "other");
+            self.client.socket.reply(&reply_error(&told));
+        }
+    }
+
+    async fn grant(&mut self, wish: Wish) -> Result<(), Refused> {
+        match wish {
+            Wish::Join { key, label, is_ping, wants_history } => {
+                self.join((key, label), is_ping, wants_history).await
+            }
+            Wish::Leave(key) => self.leave_room(key).await,
+            Wish::Say(saying) => self.say(saying).await,
+            Wish::Delete { room, uuid } => self.delete(&room, uuid).await,
+            Wish::History { room, paging } => {
+                let (uuid, key) = self.joined(&room)?;
+                self.may_read(&key).await?;
+                self.history(&uuid, &key, paging).await
+            }
+        }
+    }
+
+    /// A room that the session is in.
+    fn joined(&self, room: &RoomRef) -> Result<(Id, RoomKey), Refused> {
+        let (uuid, key) = self.rooms.find(room).ok_or(NOT_JOINED)?;
+        Ok((uuid.clone(), key.clone()))
+    }
+
+    async fn may_read(&self, key: &RoomKey) -> Result<(), Refused> {
+        let rights = rights(&self.client, key).await?;
+        if rights.read { Ok(()) } else { Err(NOT_ALLOWED.into()) }
+    }
+
+    async fn may_write(&self, key: &RoomKey) -> Result<(), Refused> {
+        match rights(&self.client, key).await? {
+            Rights { read: true, write: true } => Ok(()),
+            Rights { read: true, write: false } => Err(READ_ONLY.into()),
+            Rights { read: false, .. } => Err(NOT_ALLOWED.into()),
+        }
+    }
+
+    async fn chat(&self, op: ChatOp) -> Result<ChatOutcome, Refused> {
+        let Client { context, seat, .. } = &self.client;
+        let ChatDone { outcome, offset } = context.node.chat(seat, op).await?;
+        // What is answered from here on comes after what the room was told.
+        context.node.caught_up(seat, offset).await;
+        Ok(outcome)
+    }
+
+    async fn join(
+        &mut self,
+        (key, label): (RoomKey, Arc<str>),
+        is_ping: bool,
+        wants_history: bool,
+    ) -> Result<(), Refused> {
+        self.may_read(&key).await?;
+        let max = self.client.context.limits().subscriptions_per_connection;
+        let is_known = self.rooms.find(&RoomRef::Key(key.clone())).is_some();
+        if !is_known && self.rooms.0.len() >= max {
+            return Err(TOO_MANY.into());
+        }
+        let op = ChatOp::Join {
+            key: key.clone(),
+            label,
+            uuid: new_name(),
+            creates: !is_ping,
+            asks: !is_ping,
+            seat: chat_seat(&self.client.seat),
+        };
+        if let ChatOutcome::Joined(room) = self.chat(op).await? {
+            let joined = Joined { key: key.clone(), read: None };
+            self.rooms.0.entry(room.uuid.clone()).or_insert(joined);
+            if wants_history {
+                self.everything(&room.uuid).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn leave_room(&mut self, key: RoomKey) -> Result<(), Refused> {
+        let (uuid, _) = self.joined(&RoomRef::Key(key.clone()))?;
+        let seat = chat_seat(&self.client.seat);
+        self.chat(ChatOp::Leave { key, seat }).await?;
+        self.rooms.0.remove(&uuid);
+        Ok(())
+    }
+
+    async fn say(&mut self, Saying { room, uuid, text }: Saying) -> Result<(), Refused> {
+        let (room, key) = self.joined(&room)?;
+        self.may_write(&key).await?;
+        let uuid = uuid.unwrap_or_else(new_name);
+        let seat = chat_seat(&self.client.seat);
+        // Everybody hears of it from the log; whoever repeats it, only from here.
+        if let ChatOutcome::Known(said) = self.chat(ChatOp::Post { room, uuid, text, seat }).await?
+        {
+            self.client.socket.reply(&message(&said));
+        }
+        Ok(())
+    }
+
+    async fn delete(&mut self, room: &RoomRef, uuid: Id) -> Result<(), Refused> {
+        let (room, key) = self.joined(room)?;
+        self.may_write(&key).await?;
+        let seat = chat_seat(&self.client.seat);
+        self.chat(ChatOp::Delete { room, uuid, seat }).await?;
+        Ok(())
+    }
+
+    /// How the room is, then a part of what was said.
+    async fn history(&mut self, uuid: &Id, key: &RoomKey, paging: Paging) -> Result<(), Refused> {
+        let Client { context, seat, socket, .. } = &self.client;
+        let realm = &seat.identity.realm;
+        if let Some(room) = context.node.chat_room(realm, key).await? {
+            socket.reply(&room_update(&room));
+        }
+        let (offset, limit) = match paging {
+            Paging::All => return self.everything(uuid).await,
+            Paging::Unreadable => {
+                socket.reply(&reply_error(NO_NUMBERS));
+                return self.everything(uuid).await;
+            }
+            Paging::Page { offset: 0, limit: 0 } => return self.everything(uuid).await,
+            Paging::Page { offset, limit: 0 } => (offset, PAGE_MAX),
+            Paging::Page { offset, limit } => (offset, limit.min(PAGE_MAX)),
+        };
+        let read = self.rooms.0.get(uuid).and_then(|joined| joined.read);
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let query = |before, skip| PageQuery { before, skip: count(skip), limit: count(limit) };
+        let query = match read {
+            _ if offset == 0 => query(None, 0),
+            // Who reads on does so from the last message, not from a count that has moved.
+            Some(read) if read.next == offset => query(Some(read.oldest), 0),
+            Some(read) => query(Some(read.newest.saturating_add(1)), offset),
+            None => query(None, offset),
+        };
+        let page = context.node.chat_page(realm, uuid, query).await?.messages;
+        let next = offset.saturating_add(limit);
+        let (oldest, newest) = (page.first().cloned(), page.last().map(|(number, _)| *number));
+        let is_full = u64::try_from(page.len()).is_ok_and(|found| found == limit);
+        if let (Some((oldest, _)), Some(newest), Some(joined)) =
+            (&oldest, newest, self.rooms.0.get_mut(uuid))
+        {
+            let begun = joined.read.filter(|_| offset != 0).map(|read| read.newest);
+            let newest = begun.unwrap_or(newest);
+            joined.read = Some(Read { next, oldest: *oldest, newest });
+        }
+        self.send(page.into_iter().map(|(_, said)| said)).await?;
+        if let (true, Some((_, oldest))) = (is_full, oldest) {
+            self.client.socket.reply(&may_have_more(uuid, oldest.at, next, limit));
+        }
+        Ok(())
+    }
+
+    /// Everything that was said, oldest first.
+    async fn everything(&mut self, room: &Id) -> Result<(), Refused> {
+        let mut after = 0;
+        loop {
+            let Client { context, seat, .. } = &self.client;
+            let realm = &seat.identity.realm;
+            let some = context.node.chat_after(realm, room, after, CHUNK).await?;
+            let Some((last, _)) = some.last() else { return Ok(()) };
+            after = *last;
+            self.send(some.into_iter().map(|(_, said)| said)).await?;
+        }
+    }
+
+    /// Sends what was said, no faster than the client reads.
+    async fn send(&mut self, said: impl Iterator<Item = ChatMessage>) -> Result<(), Refused> {
+        let (mut count, mut bytes) = (0, 0);
+        for said in said {
+            let frame: Bytes = message(&said);
+            (count, bytes) = (count + 1, bytes + frame.len());
+            self.client.socket.reply(&frame);
+            if count >= CHUNK || bytes >= CHUNK_BYTES {
+                (count, bytes) = (0, 0);
+                self.wait_for_reader().await?;
+            }
+        }
+        self.wait_for_reader().await
+    }
+
+    async fn wait_for_reader(&mut self) -> Result<(), Refused> {
+        let written = timeout(READ_PATIENCE, self.client.socket.written()).await;
+        if matches!(written, Ok(Ok(()))) {
+            return Ok(());
+        }
+        let reason = "the client does not read fast enough";
+        self.client.socket.abandon(CloseCode::SlowReader, reason);
+        Err(UNAVAILABLE.into())
+    }
+}

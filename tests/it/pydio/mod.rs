@@ -1,0 +1,29 @@
+//! The promises of the pydio dialect.
+
+mod api;
+mod badinput;
+mod batches;
+mod events;
+mod resume;
+mod rights;
+mod sessions;
+mod stage;
+
+/// Names each test once for one node and once for two nodes that share a Redis.
+macro_rules! on_one_and_on_two {
+    ($($test:ident),* $(,)?) => {
+        mod on_one_node {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(&super::Stage::one().await).await;
+            })*
+        }
+        mod on_two_nodes {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(&super::Stage::two().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_one_and_on_two;
