@@ -168,6 +168,9 @@ def stale():
     """What is not as it would be generated, and copies whose original is gone."""
     files = wanted()
     found = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    if not (ROOT / "grafana").is_dir():
+        # The chart alone, as somebody may have copied it: there is nothing to compare with.
+        return found, []
     copied = [path for folder in ("dashboards", "alerts") for path in (CHART / "files" / folder).glob("*")]
     return found, [path for path in copied if path not in files and not path.name.startswith(".")]
 

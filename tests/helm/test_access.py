@@ -5,7 +5,8 @@ import re
 import pytest
 import yaml
 
-from conftest import CHART, CI, OLDEST, helm, kinds, merged, nested, one, pod, render
+from conftest import CHART, CI, kinds, merged, nested, one, pod, render
+from fake_cluster import ask_cluster
 
 REDIS = {"redis": {"url": "redis://redis:6379"}}
 INTERNAL = "t-hubbub-internal"
@@ -104,15 +105,15 @@ def test_the_autoscaler_scales_by_both():
     assert metric["target"] == {"type": "AverageValue", "averageValue": "5000"}
 
 
-def notes(*values):
-    text = helm("install", "t", CHART, "--namespace", "ns", "--dry-run=client", "--kube-version", OLDEST, *values)
+def notes(tmp_path, *values):
+    text = ask_cluster(tmp_path, {}, "install", "--disable-openapi-validation", *values)
     return text.split("\nNOTES:\n")[1]
 
 
 @pytest.mark.parametrize("ci", [None, *CI])
-def test_notes_name_what_is_there(ci):
+def test_notes_name_what_is_there(ci, tmp_path):
     manifests = render(ci=ci)
-    text = notes(*(["--values", CHART / "ci" / ci] if ci else []))
+    text = notes(tmp_path, *(["--values", CHART / "ci" / ci] if ci else []))
     services = {m["metadata"]["name"]: m["spec"]["ports"] for m in manifests if m["kind"] == "Service"}
     forwards = re.findall(r"kubectl --namespace ns port-forward service/(\S+) (\d+):(\d+)$", text, re.M)
     assert len(forwards) == 2

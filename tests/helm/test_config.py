@@ -5,11 +5,13 @@ program checks them. Paths below /etc/hubbub become paths of a folder of the tes
 """
 
 import os
+import pathlib
 import re
 import subprocess
 import tomllib
 
 import pytest
+import yaml
 
 import keys
 from conftest import BINARY, CI, ROOT, SECRET, decoded, merged, nested, pod, render, toml
@@ -73,6 +75,11 @@ def sample(key, takes):
     return "sample"
 
 
+def moved(text, folder):
+    """The paths of the container, in the folder of the test."""
+    return text.replace("/etc/hubbub/", f"{folder}/").replace("/var/run/", f"{folder}/run/")
+
+
 def given(manifests, folder, certificate):
     """The environment and the file that the container of these manifests gets, with paths below `folder`."""
     spec = pod(manifests)
@@ -88,14 +95,14 @@ def given(manifests, folder, certificate):
             # One that is not in the release is the operator's.
             fallback = "redis://a.example" if "url" in reference["key"] else SECRET
             value = secrets.get(reference["name"], {}).get(reference["key"], fallback)
-        environment[variable["name"]] = value.replace("/etc/hubbub/", f"{folder}/")
+        environment[variable["name"]] = moved(value, folder)
     for mount in container["volumeMounts"]:
         volume = next(v for v in spec["volumes"] if v["name"] == mount["name"])
         if not mount["mountPath"].startswith("/etc/hubbub/"):
             continue
         place = folder / mount["mountPath"].removeprefix("/etc/hubbub/")
         if mount["name"] == "config":
-            place.write_text(maps[volume["configMap"]["name"]]["hubbub.toml"].replace("/etc/hubbub/", f"{folder}/"))
+            place.write_text(moved(maps[volume["configMap"]["name"]]["hubbub.toml"], folder))
             continue
         place.mkdir()
         if "secret" in volume:
@@ -106,6 +113,12 @@ def given(manifests, folder, certificate):
         place.parent.mkdir(exist_ok=True)
         source = "tls.key" if name.endswith("tls.key") else "tls.crt"
         place.write_text((certificate / source).read_text())
+    # What the operator mounts.
+    for file in re.findall(r'_file = "([^"]+)"', (folder / "hubbub.toml").read_text()):
+        place = pathlib.Path(file)
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(SECRET)
     return environment
 
 
@@ -114,8 +127,7 @@ def check(manifests, folder, certificate):
     environment = given(manifests, folder, certificate)
     arguments = pod(manifests)["containers"][0]["args"]
     assert arguments[:2] == ["serve", "--config"]
-    file = arguments[2].replace("/etc/hubbub/", f"{folder}/")
-    # Loopback ports of the test's machine are not asked for: nothing is bound.
+    file = moved(arguments[2], folder)
     done = subprocess.run(
         [BINARY, "check-config", "--config", file],
         env={"PATH": os.environ["PATH"], **environment},
@@ -136,6 +148,16 @@ def test_kinds_of_deployment_are_accepted(ci, tmp_path, certificate):
     code, output = check(render(ci=ci), tmp_path, certificate)
     assert code == 0, output
     assert "ignored" not in output, output
+
+
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.S)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_the_examples_of_the_document_are_accepted(number, tmp_path, certificate):
+    assert len(EXAMPLES) >= 15
+    code, output = check(render(yaml.safe_load(EXAMPLES[number])), tmp_path, certificate)
+    assert code == 0, output
 
 
 def test_the_check_refuses_what_is_wrong(tmp_path, certificate):

@@ -5,17 +5,12 @@ answers like the API of a cluster which holds the Secret of the earlier release.
 """
 
 import base64
-import contextlib
-import http.server
-import json
-import os
-import subprocess
-import threading
 
 import pytest
 import yaml
 
-from conftest import CHART, CI, HELM, OLDEST, decoded, one, pod, render, variables
+from conftest import CI, OLDEST, decoded, one, pod, render, variables
+from fake_cluster import ask_cluster
 
 MARKS = {
     "secrets.authSecret": "mark-auth-secret-mark-auth-secret",
@@ -88,66 +83,10 @@ def test_generated_secrets_are_long_and_differ():
     assert len({*first.values(), *second.values()}) == 4
 
 
-class Cluster(http.server.BaseHTTPRequestHandler):
-    """Answers helm's questions about Secrets, from `secrets`."""
-
-    secrets = {}
-    kinds = [{"name": "secrets", "kind": "Secret", "namespaced": True, "verbs": ["get"], "singularName": "secret"}]
-
-    def do_GET(self):
-        path = self.path.split("?")[0].rstrip("/")
-        name = path.removeprefix("/api/v1/namespaces/ns/secrets/")
-        answers = {
-            "/version": {"major": "1", "minor": "30", "gitVersion": f"v{OLDEST}"},
-            "/api": {"kind": "APIVersions", "versions": ["v1"]},
-            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-            "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": self.kinds},
-        }
-        answer = answers.get(path)
-        if answer is None and name in self.secrets:
-            answer = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": self.secrets[name]}
-        body = answer or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
-        text = json.dumps(body).encode()
-        self.send_response(200 if answer else 404)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def cluster(secrets):
-    handler = type("Holding", (Cluster,), {"secrets": secrets})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def upgrade(secrets, tmp_path, *sets):
     """The manifests of an upgrade in a cluster that holds these Secrets."""
-    with cluster(secrets) as port:
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "users": [{"name": "u", "user": {}}],
-            "current-context": "c",
-        }
-        file = tmp_path / "kubeconfig"
-        file.write_text(yaml.safe_dump(config))
-        command = [HELM, "template", "t", CHART, "--namespace", "ns", "--is-upgrade", "--dry-run=server", *sets]
-        environment = {**os.environ, "KUBECONFIG": str(file), "HELM_CACHE_HOME": str(tmp_path)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    text = ask_cluster(tmp_path, secrets, "template", "--is-upgrade", "--kube-version", OLDEST, *sets)
+    return [document for document in yaml.safe_load_all(text) if document]
 
 
 def test_generated_secrets_survive_an_upgrade(tmp_path):
