@@ -50,7 +50,7 @@ PORT = whole(1, 65535)
 COUNT_OR_PERCENT = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%$"}
 QUANTITY = {"type": ["string", "number"], "pattern": r"^[0-9]+(\.[0-9]+)?([munkKMGTPE]i?)?$", "minimum": 0}
 QUANTITIES = {"type": "object", "additionalProperties": QUANTITY}
-RESOURCES = closed({"requests": QUANTITIES, "limits": QUANTITIES, "claims": listed(ANY)})
+RESOURCES = closed({"requests": QUANTITIES, "limits": QUANTITIES, "claims": listed(closed({"name": TEXT, "request": TEXT}, ["name"]))})
 # Durations of Prometheus and of the Gateway API.
 DURATION = text(r"^([0-9]+(h|m|s|ms))+$")
 SELECTOR = closed(
@@ -137,16 +137,54 @@ SCALING = closed(
         ),
     }
 )
+KEY_OF = closed({"name": TEXT, "key": TEXT, "optional": SWITCH}, ["name", "key"])
 ENV = listed(
     closed(
         {
             "name": text(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$"),
             "value": TEXT,
             "valueFrom": closed(
-                {key: ANY for key in ("configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef")}
+                {
+                    "configMapKeyRef": KEY_OF,
+                    "secretKeyRef": KEY_OF,
+                    "fieldRef": closed({"apiVersion": TEXT, "fieldPath": TEXT}, ["fieldPath"]),
+                    "resourceFieldRef": closed(
+                        {"containerName": TEXT, "resource": TEXT, "divisor": QUANTITY}, ["resource"]
+                    ),
+                }
             ),
         },
         ["name"],
+    )
+)
+SOURCES = (
+    "awsElasticBlockStore azureDisk azureFile cephfs configMap csi downwardAPI emptyDir ephemeral fc flexVolume "
+    "gcePersistentDisk hostPath image iscsi nfs persistentVolumeClaim portworxVolume projected rbd scaleIO secret "
+    "vsphereVolume"
+)
+VOLUMES = listed(closed({"name": TEXT, **{source: ANY for source in SOURCES.split()}}, ["name"]))
+WHEN = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
+AFFINITY = closed(
+    {
+        "nodeAffinity": closed({WHEN[0]: closed({"nodeSelectorTerms": listed(ANY)}), WHEN[1]: listed(ANY)}),
+        "podAffinity": closed({when: listed(ANY) for when in WHEN}),
+        "podAntiAffinity": closed({when: listed(ANY) for when in WHEN}),
+    }
+)
+EGRESS = listed(
+    closed(
+        {
+            "to": PEERS,
+            "ports": listed(
+                closed(
+                    {
+                        "protocol": choice("TCP", "UDP", "SCTP"),
+                        "port": {"type": ["integer", "string"], "minimum": 1, "maximum": 65535},
+                        "endPort": PORT,
+                    }
+                )
+            ),
+        }
     )
 )
 MOUNTS = listed(
@@ -272,7 +310,7 @@ FRAGMENTS = {
     "httpRoute.timeouts.backendRequest": DURATION,
     "networkPolicy.publicFrom": PEERS,
     "networkPolicy.internalFrom": PEERS,
-    "networkPolicy.egress.to": listed(closed({"to": PEERS, "ports": listed(ANY)})),
+    "networkPolicy.egress.to": EGRESS,
     "autoscaling.minReplicas": whole(1),
     "autoscaling.maxReplicas": whole(1),
     "autoscaling.cpu.averageUtilization": whole(1, 1000),
@@ -310,9 +348,9 @@ FRAGMENTS = {
     "podLabels": STRINGS,
     "nodeSelector": STRINGS,
     "tolerations": TOLERATIONS,
-    "affinity": closed({"nodeAffinity": ANY, "podAffinity": ANY, "podAntiAffinity": ANY}),
+    "affinity": AFFINITY,
     "extraEnv": ENV,
-    "extraVolumes": listed({"type": "object", "required": ["name"]}),
+    "extraVolumes": VOLUMES,
     "extraVolumeMounts": MOUNTS,
     "serviceMonitor.labels": STRINGS,
     "serviceMonitor.interval": DURATION,

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 
-from conftest import CHART, ROOT, merged, nested, one, render
+from conftest import CHART, ROOT, helm, merged, nested, one, render
 
 PROMTOOL = shutil.which("promtool", path=f"{ROOT / 'target/tools'}:{os.environ['PATH']}")
 ALERTS = sorted((CHART / "files/alerts").glob("*.yml"))
@@ -83,3 +83,10 @@ def test_scrape_annotations_name_the_internal_port():
     manifests = render(merged(nested("metrics.scrapeAnnotations", True), nested("config.internal.listen", "0.0.0.0:9067")))
     annotations = one(manifests, "Deployment")["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == "9067" and annotations["prometheus.io/path"] == "/metrics"
+
+
+def test_the_package_is_complete(tmp_path):
+    helm("package", CHART, "--destination", tmp_path)
+    (package,) = tmp_path.glob("hubbub-*.tgz")
+    on = {"dashboards": {"enabled": True}, "prometheusRule": {"enabled": True}}
+    assert len(render(on, chart=package)) == len(render(on))
