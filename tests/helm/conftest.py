@@ -1,6 +1,8 @@
 """What the tests of the chart share: rendering it, and looking at what came out."""
 
 import base64
+import functools
+import json
 import os
 import pathlib
 import shutil
@@ -38,13 +40,24 @@ def helm(*arguments, values=None):
     return done.stdout
 
 
-def render(values=None, ci=None, release="t", version=OLDEST, chart=CHART):
-    """The manifests for these values, on top of those of a file in ci/."""
+def documents(text):
+    """The YAML documents of a text, by the fast loader."""
+    return [document for document in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if document]
+
+
+@functools.cache
+def rendered(values, ci, release, version, chart):
     arguments = ["template", release, chart, "--namespace", "ns", "--kube-version", version]
     if ci:
         arguments += ["--values", CHART / "ci" / ci]
-    text = helm(*arguments, values=values or {})
-    return [document for document in yaml.safe_load_all(text) if document]
+    return helm(*arguments, values=json.loads(values))
+
+
+def render(values=None, ci=None, release="t", version=OLDEST, chart=CHART, again=False):
+    """The manifests for these values, on top of those of a file in ci/. What was rendered is remembered, unless
+    `again` asks for another run."""
+    take = rendered.__wrapped__ if again else rendered
+    return documents(take(json.dumps(values or {}), ci, release, version, chart))
 
 
 def one(manifests, kind, name=None):

@@ -37,8 +37,6 @@ COMPANIONS = {
     "autoscaling.enabled": REDIS,
     "autoscaling.cpu.enabled": merged(REDIS, {"autoscaling": {"enabled": True, "connections": {"enabled": True}}}),
     "autoscaling.connections.enabled": merged(REDIS, {"autoscaling": {"enabled": True}}),
-    "tls.enabled": {"tls": {"existingSecret": "s"}},
-    "httpRoute.enabled": {"httpRoute": {"parentRefs": [{"name": "g"}]}},
     "networkPolicy.egress.enabled": {"networkPolicy": {"enabled": True}},
 }
 
@@ -134,8 +132,9 @@ def test_long_names_fit(long):
         ({"redis": {"existingSecret": {"urlKey": "s"}}}, "no name"),
         (merged(REDIS, {"redis": {"existingSecret": {"name": "s", "urlKey": "u"}}}), "twice"),
         ({"secrets": {"existingSecret": "s", "apiKey": "k"}}, "exclude each other"),
-        ({"tls": {"enabled": True}}, "tls.existingSecret"),
-        ({"httpRoute": {"enabled": True}}, "parentRefs"),
+        ({"tls": {"enabled": True, "certificate": "x"}}, "belong together"),
+        ({"tls": {"enabled": True, "existingSecret": "s", "certificate": "x", "key": "k"}}, "exclude each other"),
+        ({"httpRoute": {"enabled": True, "parentRefs": []}}, "parentRefs"),
         (merged(REDIS, {"autoscaling": {"enabled": True, "cpu": {"enabled": False}}}), "autoscaling"),
         (merged(REDIS, {"autoscaling": {"enabled": True, "minReplicas": 11}}), "above"),
         ({"terminationGracePeriodSeconds": 40}, "at least 50"),

@@ -80,7 +80,7 @@ def test_every_node_has_a_name_of_its_own():
 
 def test_pods_are_replaced_when_what_they_read_changes():
     def annotations(values):
-        return one(render(values), "Deployment")["spec"]["template"]["metadata"]["annotations"]
+        return one(render(values, again=True), "Deployment")["spec"]["template"]["metadata"]["annotations"]
 
     base = annotations({})
     assert base == annotations({}), "what is generated does not count"

@@ -40,8 +40,11 @@
 {{- if and $values.secrets.existingSecret (or $values.secrets.authSecret $values.secrets.apiKey) -}}
 {{- fail "secrets.existingSecret and secrets.authSecret or secrets.apiKey exclude each other" -}}
 {{- end -}}
-{{- if and $values.tls.enabled (not $values.tls.existingSecret) (not (and $values.tls.certificate $values.tls.key)) -}}
-{{- fail "tls.enabled needs tls.existingSecret, or tls.certificate and tls.key" -}}
+{{- if ne (empty $values.tls.certificate) (empty $values.tls.key) -}}
+{{- fail "tls.certificate and tls.key belong together" -}}
+{{- end -}}
+{{- if and $values.tls.existingSecret $values.tls.certificate -}}
+{{- fail "tls.existingSecret and tls.certificate exclude each other" -}}
 {{- end -}}
 {{- if and $values.httpRoute.enabled (not $values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs: the Gateway that it belongs to" -}}
