@@ -9,6 +9,8 @@ DURATION = r"^([0-9]+(d|h|m|s|ms))+$"
 SIZE = r"^([0-9]+(GiB|MiB|KiB|B))+$"
 # A port that is known: 0 would be another one in each pod.
 ADDRESS = r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[1-9][0-9]{0,4}$"
+# Keys that the templates read; values.yaml has defaults, which may be changed but not taken away.
+NEEDED = ("public.listen", "internal.listen", "shutdown.ready_delay", "shutdown.drain")
 
 
 def rows(page):
@@ -69,4 +71,9 @@ def schema(page):
     for key, piece in TABLES.items():
         *path, name = key.split(".")
         place(path)[name] = piece
+    for key in NEEDED:
+        table, name = key.split(".")
+        root.setdefault("required", [])
+        root["required"] += [table] if table not in root["required"] else []
+        root["properties"][table].setdefault("required", []).append(name)
     return root

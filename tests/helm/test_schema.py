@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from conftest import CHART, Refused, nested, render
+from conftest import CHART, Refused, merged, nested, render
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -31,7 +31,8 @@ PLACES = dict(places(SCHEMA))
 
 
 def fits(values):
-    return VALIDATOR.is_valid(values)
+    """Whether these values, on top of the defaults, are taken."""
+    return VALIDATOR.is_valid(merged(VALUES, values))
 
 
 def closed_objects(schema, path=""):
@@ -44,7 +45,7 @@ def closed_objects(schema, path=""):
 
 def test_the_schema_is_one_and_the_defaults_fit():
     jsonschema.Draft7Validator.check_schema(SCHEMA)
-    assert list(VALIDATOR.iter_errors(VALUES)) == []
+    assert list(VALIDATOR.iter_errors(VALUES)) == [] and fits({})
 
 
 def test_every_value_has_its_place():
@@ -114,6 +115,8 @@ def test_wrong_types_are_refused_everywhere():
         {"config": {"redis": {"url": "redis://a"}}},
         {"config": {"redis": {"password": "x"}}},
         {"config": {"public": {"listen": "0.0.0.0:0"}}},
+        {"config": {"shutdown": {"drain": None}}},
+        {"config": {"public": None}},
         {"config": {"dialects": {"room": {"enabled": "yes"}}}},
         {"secrets": {"authSecret": "short"}},
         {"redis": {"url": "http://a"}},
