@@ -17,7 +17,7 @@ CHART = ROOT / "helm/hubbub"
 # Where the generator lives.
 sys.path.insert(0, str(ROOT / "helm"))
 HELM = shutil.which("helm", path=f"{ROOT / 'target/tools'}:{os.environ['PATH']}")
-BINARY = pathlib.Path(os.environ.get("HUBBUB_BIN", ROOT / "target/debug/hubbub"))
+BINARY = pathlib.Path(os.environ.get("HUBBUB_BIN") or ROOT / "target/debug/hubbub")
 OLDEST = "1.30.0"
 CI = sorted(path.name for path in (CHART / "ci").glob("*-values.yaml"))
 SECRET = "for-the-tests-only-for-the-tests-only"
