@@ -1,0 +1,75 @@
+{{/* Names and labels. */}}
+
+{{- define "hubbub.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* At most 40 letters, so that what is appended below still fits into 63. */}}
+{{- define "hubbub.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "hubbub.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "hubbub.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubbub.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "hubbub.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: node
+{{- end -}}
+
+{{- define "hubbub.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: hubbub
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of what belongs to the nodes. */}}
+{{- define "hubbub.nodeLabels" -}}
+{{ include "hubbub.selectorLabels" . }}
+{{ include "hubbub.labels" . }}
+{{- end -}}
+
+{{- define "hubbub.devRedisSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "hubbub.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: dev-redis
+{{- end -}}
+
+{{- define "hubbub.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "hubbub.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubbub.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubbub.secretName" -}}
+{{- default (include "hubbub.fullname" .) .Values.secrets.existingSecret -}}
+{{- end -}}
+
+
+{{- define "hubbub.tlsSecretName" -}}
+{{- default (printf "%s-tls" (include "hubbub.fullname" .)) .Values.tls.existingSecret -}}
+{{- end -}}
+
+{{- define "hubbub.keyFilesSecretName" -}}
+{{- default (printf "%s-keys" (include "hubbub.fullname" .)) .Values.keyFiles.existingSecret -}}
+{{- end -}}
