@@ -208,23 +208,19 @@ impl Reader {
         match (&self.scope, topic) {
             (_, Topic::Connection(id)) => unless(*id == self.connection, Rule::OtherConnection),
             (Scope::Room(room), Topic::Room(id)) => unless(room == id, Rule::OtherScope),
-            (Scope::Bus(_), Topic::Workspace(_)) => {
-                unless(self.memberships.covers(topic, offset), Rule::NotMember)
-            }
-            // Only faces come here, and those were for this connection.
-            (Scope::Bus(_), _) => None,
             (Scope::Room(_) | Scope::Chat(_), _) | (Scope::Member, Topic::Room(_)) => {
                 Some(Rule::OtherScope)
             }
+            // What else of the bus was for this connection stays so.
             (Scope::Member, Topic::Everyone) => None,
+            (Scope::Bus(_), topic) if !topic.has_members() => None,
             (Scope::Member, Topic::User(user)) => unless(*user == self.user, Rule::OtherUser),
             (Scope::Member, Topic::Status(user)) => {
                 let own = *user == self.user;
                 unless(own || self.watches.covers(topic, offset), Rule::NotWatched)
             }
-            (Scope::Member, Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_)) => {
-                unless(self.memberships.covers(topic, offset), Rule::NotMember)
-            }
+            (Scope::Member, Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_))
+            | (Scope::Bus(_), _) => unless(self.memberships.covers(topic, offset), Rule::NotMember),
         }
     }
 }
