@@ -79,7 +79,9 @@ pub struct Snapshot {
     pub oldest: u64,
     /// The user's memberships.
     pub memberships: Memberships,
-    /// The connection's own subscriptions: [`Topic::Status`](crate::model::Topic::Status) of watched users.
+    /// The connection's own subscriptions: [`Topic::Status`] of watched users.
+    ///
+    /// [`Topic::Status`]: crate::model::Topic::Status
     pub watches: Memberships,
     /// What of the user's tokens has ended.
     pub revocations: Revocations,
