@@ -80,6 +80,8 @@ pub struct Snapshot {
     /// The user's memberships.
     pub memberships: Memberships,
     /// The connection's own subscriptions: [`Topic::Status`] of watched users.
+    ///
+    /// [`Topic::Status`]: crate::model::Topic::Status
     pub watches: Memberships,
     /// What of the user's tokens has ended.
     pub revocations: Revocations,
