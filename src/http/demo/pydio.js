@@ -88,7 +88,6 @@ class Stay {
   #messages = new Map();
   #more = null;
   #anchor = null;
-  #atEnd = true;
 
   constructor({ user, token }) {
     this.#user = user;
@@ -154,8 +153,6 @@ class Stay {
   }
 
   #said(message) {
-    const { scrollTop, scrollHeight, clientHeight } = $("scroller");
-    this.#atEnd = scrollHeight - scrollTop - clientHeight < 48;
     const known = this.#messages.get(message.Uuid);
     const line = this.#line(message);
     this.#messages.set(message.Uuid, { message, line });
@@ -163,7 +160,7 @@ class Stay {
     else this.#place(message, line);
     $("empty").hidden = true;
     $("note").textContent = "";
-    if (this.#atEnd) $("scroller").scrollTop = $("scroller").scrollHeight;
+    if (atEnd) toEnd();
   }
 
   /** An earlier page comes oldest first, and belongs before what is there. */
@@ -252,6 +249,19 @@ class Stay {
 }
 
 let stay = null;
+
+/** A reader who is at the end stays there, whatever is said and however the page is turned. */
+let atEnd = true;
+
+function toEnd() {
+  $("scroller").scrollTop = $("scroller").scrollHeight;
+}
+
+$("scroller").addEventListener("scroll", () => {
+  const { scrollTop, scrollHeight, clientHeight } = $("scroller");
+  atEnd = scrollHeight - scrollTop - clientHeight < 48;
+});
+new ResizeObserver(() => { if (atEnd) toEnd(); }).observe($("scroller"));
 
 function enter(who) {
   $("gate").hidden = true;
