@@ -163,6 +163,7 @@ impl Bench {
             fencing: 1,
             claimed_after: 0,
             at: self.realm.began.clone(),
+            begins_after: self.realm.began.offset,
             reader,
             link: Arc::clone(&link),
             start: Start::Fresh,

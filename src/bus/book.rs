@@ -24,7 +24,7 @@ impl Book {
     pub fn new(all: impl IntoIterator<Item = (Id, Arc<Workspace>)>) -> Self {
         let mut book = Self::default();
         for (id, workspace) in all {
-            book.set(&id, Some(workspace));
+            book.set(&id, Some(&workspace));
         }
         book
     }
@@ -51,7 +51,7 @@ impl Book {
     /// Takes note of a record of the log, and says what it comes to.
     pub fn take(&mut self, record: &Record) {
         match &record.body {
-            Body::Workspace { id, is, .. } => self.set(id, is.clone()),
+            Body::Workspace { id, is, .. } => self.set(id, is.as_ref()),
             Body::Bus(bus) => record.set_faces(|| super::faces(self, record, bus).into()),
             Body::Event(_)
             | Body::Members { .. }
@@ -67,12 +67,12 @@ impl Book {
     /// Goes back to the place before a record.
     pub fn rewind(&mut self, record: &Record) {
         if let Body::Workspace { id, was, .. } = &record.body {
-            self.set(id, was.clone());
+            self.set(id, was.as_ref());
         }
     }
 
-    fn set(&mut self, id: &Id, workspace: Option<Arc<Workspace>>) {
-        let old = match &workspace {
+    fn set(&mut self, id: &Id, workspace: Option<&Arc<Workspace>>) {
+        let old = match workspace {
             Some(new) => self.workspaces.insert(id.clone(), Arc::clone(new)),
             None => self.workspaces.remove(id),
         };
@@ -84,7 +84,7 @@ impl Book {
                 }
             }
         }
-        for root in workspace.iter().flat_map(|new| &new.roots) {
+        for root in workspace.into_iter().flat_map(|new| &new.roots) {
             self.by_root.entry(root.path.clone()).or_default().insert(id.clone());
         }
     }

@@ -52,10 +52,8 @@ fn record(offset: u64, at_ms: u64, body: Body) -> Record {
 fn bus(topic: BusTopic, payload: &Value) -> Body {
     let accepted = accept(topic, &payload.to_string()).unwrap();
     // As if it had been merged already.
-    let stage = match accepted.stage {
-        BusStage::Part => BusStage::Whole,
-        other => other,
-    };
+    let is_part = accepted.stage == BusStage::Part;
+    let stage = if is_part { BusStage::Whole } else { accepted.stage };
     Body::Bus(Bus {
         topic,
         stage,
@@ -272,7 +270,7 @@ fn a_part_that_came_meanwhile_waits_on() {
     }
     let body = Body::Bus(Bus {
         topic: BusTopic::Meta,
-        stage: BusStage::Merged { first: 4, through: 6 },
+        stage: BusStage::Merged { first: 4, through: 6, is_last: false },
         data: Bytes::from_static(b"{}"),
         node: Some(Arc::from("n")),
         origin: Arc::from("me"),

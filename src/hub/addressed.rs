@@ -228,28 +228,24 @@ impl Reader {
             (Scope::Chat(_), Topic::Chat(_)) => {
                 unless(self.watches.covers(topic, offset), Rule::NotJoined)
             }
-            (Scope::Bus(_), Topic::Workspace(_)) => {
-                unless(self.memberships.covers(topic, offset), Rule::NotMember)
-            }
-            // Only faces come here, and those were for this connection.
-            (Scope::Bus(_), _) => None,
             (Scope::Room(_) | Scope::Chat(_), _)
             | (Scope::Member, Topic::Room(_) | Topic::Chat(_)) => Some(Rule::OtherScope),
+            // What else of the bus was for this connection stays so.
             (Scope::Member, Topic::Everyone) => None,
+            (Scope::Bus(_), topic) if !topic.has_members() => None,
             (Scope::Member, Topic::User(user)) => unless(*user == self.user, Rule::OtherUser),
             (Scope::Member, Topic::Status(user)) => {
                 let own = *user == self.user;
                 unless(own || self.watches.covers(topic, offset), Rule::NotWatched)
             }
-            (Scope::Member, Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_)) => {
-                unless(self.memberships.covers(topic, offset), Rule::NotMember)
-            }
+            (Scope::Member, Topic::Channel(_) | Topic::Team(_) | Topic::Workspace(_))
+            | (Scope::Bus(_), _) => unless(self.memberships.covers(topic, offset), Rule::NotMember),
         }
     }
 }
 
-/// True when what happens in the room about `object` is for `user`. Of what is about a
-/// node only the room knows: whoever loses the right to it is put out of the room.
+/// True when what happens in the room about `object` is for `user`. Where a node is does
+/// not stand in a record: whoever asks for its room without the right is put out of it.
 pub(super) fn admits(
     kind: RoomKind,
     object: &str,

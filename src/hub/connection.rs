@@ -69,6 +69,13 @@ impl Connection {
         self.cursor = record.position.offset;
     }
 
+    /// Notes one face of a bus event for this turn. Others of the same record may follow:
+    /// its place is the hub's, not yet this connection's own.
+    pub(super) fn take_face(&mut self, turn: &mut Turn) {
+        turn.add(&mut self.chain, false);
+        self.seq += 1;
+    }
+
     /// Hands what this turn has for it to its link, written at once where possible.
     ///
     /// Returns false when the outbox is full: the socket has to go.

@@ -394,12 +394,11 @@ impl FaceDelivery<'_> {
         for key in keys {
             let Some(connection) = self.connections.get_mut(key as usize) else { continue };
             let Scope::Bus(subject) = &connection.scope else { continue };
-            // Another face of the same record may have been sent: the place is the same.
-            let is_served = self.face.record.position.offset < connection.cursor;
+            let is_served = self.face.record.position.offset <= connection.cursor;
             if is_served || !self.face.audience.admits(connection.user(), subject) {
                 continue;
             }
-            connection.take(&self.face.record, self.turn);
+            connection.take_face(self.turn);
             if !connection.is_touched {
                 connection.is_touched = true;
                 self.touched.push(key);

@@ -49,7 +49,7 @@ impl Digest {
                 // Who accepted it does not matter.
                 hash.text("bus").text(bus.topic.label()).bytes(&bus.data);
                 hash.text(bus.node.as_deref().unwrap_or_default());
-                if let BusStage::Merged { first, through } = bus.stage {
+                if let BusStage::Merged { first, through, .. } = bus.stage {
                     hash.bytes(&first.to_be_bytes()).bytes(&through.to_be_bytes());
                 }
             }

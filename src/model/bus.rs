@@ -64,6 +64,8 @@ pub enum BusStage {
         first: u64,
         /// Offset of the last part.
         through: u64,
+        /// True when no later part may wait.
+        is_last: bool,
     },
     /// It is nobody's: what it says was superseded when it came.
     Void,

@@ -64,10 +64,10 @@ impl Node {
         loop {
             let known = entry.waiting.lock().of(&node);
             let merged = match (known, told) {
-                (Some(merged), _) => Some(self.draft_of(merged)),
+                (Some(merged), _) => Some(self.draft_of(merged, true)),
                 // Nobody has these parts any more: nothing stands for them.
                 (None, Some((first, through))) if first > 0 => {
-                    Some(self.draft_of(Merged::nothing(&node, topic, first, through)))
+                    Some(self.draft_of(Merged::nothing(&node, topic, first, through), true))
                 }
                 (None, _) => None,
             };
@@ -113,12 +113,13 @@ impl Node {
         Draft { body: Body::Revocation(Revocation { scope, at_ms }), id: None }
     }
 
-    fn draft_of(&self, merged: Merged) -> Draft {
+    /// The record that stands for parts; `is_last` when no later part may wait.
+    fn draft_of(&self, merged: Merged, is_last: bool) -> Draft {
         let Merged { node, first, through, topic, data } = merged;
         let digest: [u8; 32] = Sha256::digest(node.as_bytes()).into();
         let mark = digest.iter().take(8).fold(0_u64, |mark, byte| mark << 8 | u64::from(*byte));
         let id = Some(Arc::from(format!("merge.{mark:016x}.{first}")));
-        let stage = BusStage::Merged { first, through };
+        let stage = BusStage::Merged { first, through, is_last };
         let (node, origin) = (Some(node), Arc::clone(&self.id));
         Draft { body: Body::Bus(Bus { topic, stage, data, node, origin, place: None }), id }
     }
@@ -137,12 +138,28 @@ impl Node {
             if due.is_empty() {
                 continue;
             }
-            let drafts = due.into_iter().map(|merged| self.draft_of(merged)).collect();
-            for answer in self.publish(&entry.realm.id, drafts).await {
-                if let Err(error) = answer {
+            let drafts = due.iter().cloned().map(|merged| self.draft_of(merged, false)).collect();
+            let answers = self.publish(&entry.realm.id, drafts).await;
+            let mut gone = Vec::new();
+            for (merged, answer) in due.iter().zip(answers) {
+                match answer {
+                    Ok(_published) => {}
+                    // Parts from before this node's memory: nobody has them any more.
+                    Err(PublishError::Waiting { first, .. })
+                        if first > 0 && first < merged.first =>
+                    {
+                        let Merged { node, topic, .. } = merged;
+                        let through = merged.first - 1;
+                        let nothing = Merged::nothing(node, *topic, first, through);
+                        gone.push(self.draft_of(nothing, false));
+                    }
                     // Somebody else was faster, or it is tried again.
-                    tracing::debug!(%error, "waiting changes were not merged");
+                    Err(error) => tracing::debug!(%error, "changes were not merged"),
                 }
+            }
+            if !gone.is_empty() {
+                tracing::warn!(realm = %entry.realm.id, count = gone.len(), "parts are gone");
+                self.publish(&entry.realm.id, gone).await;
             }
         }
     }

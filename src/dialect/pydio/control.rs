@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The user has too many connections.
     #[error("too many connections of this user")]
     TooMany,
+    /// The address has shown too many bad tokens.
+    #[error("too many bad tokens from this address")]
+    TooManyFailures,
     /// The client says too much.
     #[error("too many messages, this one was dropped")]
     TooFast,
@@ -64,13 +67,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reason in metrics.
+    /// Stage and reason in metrics; `None` for what was counted where it was found out.
     #[must_use]
-    pub fn label(&self) -> &'static str {
+    pub fn count(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Unreadable(error) => error.label(),
-            Self::EmptyToken { .. } | Self::Token(_) | Self::Ended => "other",
-            Self::TooMany | Self::TooFast | Self::Unavailable => "other",
+            Self::Unreadable(error) => Some(("message", error.label())),
+            Self::EmptyToken { .. } => Some(("auth", "missing")),
+            Self::TooMany => Some(("limit", "connections_per_user")),
+            Self::TooManyFailures => Some(("limit", "auth_failures")),
+            Self::TooFast => Some(("limit", "commands")),
+            Self::Token(_) | Self::Ended | Self::Unavailable => None,
         }
     }
 
@@ -81,7 +87,7 @@ impl Refusal {
             Self::Unreadable(error) => Some(error.close()),
             Self::EmptyToken { .. } | Self::Token(_) => Some(CloseCode::AuthRequired),
             Self::Ended => Some(CloseCode::SessionEnded),
-            Self::TooMany => Some(CloseCode::RateLimited),
+            Self::TooMany | Self::TooManyFailures => Some(CloseCode::RateLimited),
             Self::Unavailable => Some(CloseCode::TryLater),
             Self::TooFast => None,
         }

@@ -123,10 +123,12 @@ impl Link {
         }
     }
 
-    /// Says whether the client asks for numbers. To be called while no hub has the link
-    /// and nothing waits.
-    pub fn number(&self, is_numbered: bool) {
+    /// A connection begins on this socket, maybe after another one; its client asks for
+    /// numbers or not. To be called while no hub has the link and nothing waits.
+    pub fn begin(&self, is_numbered: bool) {
         self.is_numbered.store(is_numbered, Ordering::Relaxed);
+        // The place of another connection is none of this one's.
+        self.state.lock().left_at = None;
     }
 
     /// Queues an event. It is written by the next [`Link::flush`].

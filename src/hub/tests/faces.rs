@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::stage::{Stage, event};
-use crate::model::{Audience, Body, Bus, BusStage, BusTopic, Event, Face, Record, Renderings};
+use super::stage::{Session, Stage, event, id};
+use crate::model::{
+    Audience, Body, Bus, BusStage, BusTopic, Event, Face, Record, Renderings, Scope, Topic,
+};
 
 impl Stage {
     /// Appends a bus event that comes to one message for each of `audiences`.
@@ -33,5 +35,23 @@ impl Stage {
             Face { audience, record: Arc::new(record) }
         };
         record.set_faces(|| audiences.into_iter().map(face).collect());
+    }
+}
+
+impl Session {
+    /// How many messages of a bus event are for this session, by the definition.
+    pub(super) fn faces(&self, record: &Record, is_member: impl Fn(&Topic) -> bool) -> usize {
+        let Scope::Bus(subject) = &self.scope else { return 0 };
+        let is_boss = subject.roles.contains(&id("boss"));
+        let is_for = |face: &&Face| match &face.audience {
+            Audience::User(to) => *to == id(self.user),
+            Audience::Role(_) => is_boss,
+            Audience::Admins => subject.profile.is_some(),
+            Audience::Members { workspace, sight } => {
+                let is_shown = sight.is_none() || !is_boss;
+                is_member(&Topic::Workspace(workspace.clone())) && is_shown
+            }
+        };
+        record.faces().iter().filter(is_for).count()
     }
 }

@@ -17,8 +17,8 @@ use crate::{
     lifecycle::Gate,
     metrics::Metrics,
     model::{
-        Audience, Body, ConnectionId, Encoding, Event, Generation, Id, Identity, Memberships,
-        Position, Record, Rendering, RenderingSlot, Renderings, Scope, Tag, Tail, Topic,
+        Body, ConnectionId, Encoding, Event, Generation, Id, Identity, Memberships, Position,
+        Record, Rendering, RenderingSlot, Renderings, Scope, Tag, Tail, Topic,
     },
     ws::frame,
 };
@@ -303,22 +303,8 @@ impl Stage {
                     }
                 }
                 Body::Bus(_) if record.position.offset > session.base => {
-                    let Scope::Bus(subject) = &session.scope else { continue };
-                    let is_boss = subject.roles.contains(&id("boss"));
-                    for face in record.faces() {
-                        let is_for = match &face.audience {
-                            Audience::User(to) => *to == user,
-                            Audience::Role(_) => is_boss,
-                            Audience::Admins => subject.profile.is_some(),
-                            Audience::Members { workspace, sight } => {
-                                topics.contains(&Topic::Workspace(workspace.clone()))
-                                    && (sight.is_none() || !is_boss)
-                            }
-                        };
-                        if is_for {
-                            sent.push(record.position.offset);
-                        }
-                    }
+                    let faces = session.faces(record, |topic| topics.contains(topic));
+                    sent.extend(std::iter::repeat_n(record.position.offset, faces));
                 }
                 Body::Event(_)
                 | Body::Seeds { .. }

@@ -38,7 +38,12 @@ pub(super) fn samples() -> Vec<crate::model::Body> {
     vec![
         bus(BusTopic::Tree, BusStage::Whole, Some("n 1"), None),
         bus(BusTopic::Meta, BusStage::Part, Some("n"), Some("a/b")),
-        bus(BusTopic::Tree, BusStage::Merged { first: 3, through: 5 }, Some("n"), None),
+        bus(
+            BusTopic::Tree,
+            BusStage::Merged { first: 3, through: 5, is_last: true },
+            Some("n"),
+            None,
+        ),
         bus(BusTopic::Idm, BusStage::Void, None, None),
         Body::Workspace { id: id("w"), is: is.clone(), was: was.clone() },
         Body::Workspace { id: id("w"), is: was, was: is },

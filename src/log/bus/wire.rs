@@ -13,7 +13,7 @@ use crate::model::{
     Body, Bus, BusStage, BusTopic, Id, NodePaths, NodePlace, Root, Rule, Topic, Who, Workspace,
 };
 
-/// The header of a bus event. A script reads `s`, `u`, `f`, `g` and `q`.
+/// The header of a bus event. A script reads `s`, `u`, `f`, `g`, `x` and `q`.
 #[derive(Debug, Serialize, Deserialize)]
 struct BusHeader {
     /// Microseconds since 1970.
@@ -33,6 +33,9 @@ struct BusHeader {
     /// and the last one.
     #[serde(default, skip_serializing_if = "is_zero")]
     g: u64,
+    /// True when no later part may wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    x: bool,
     /// A node and its path; an empty one when it is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     q: Option<(String, String)>,
@@ -131,7 +134,7 @@ fn bus_header(bus: &Bus, at_us: u64) -> String {
         BusStage::Whole => ('w', 0, 0),
         BusStage::Part => ('p', 0, 0),
         BusStage::Void => ('v', 0, 0),
-        BusStage::Merged { first, through } => ('m', first, through),
+        BusStage::Merged { first, through, .. } => ('m', first, through),
     };
     text(&BusHeader {
         at: at_us,
@@ -141,6 +144,7 @@ fn bus_header(bus: &Bus, at_us: u64) -> String {
         n: (*bus.origin).to_owned(),
         f: first,
         g: last,
+        x: matches!(bus.stage, BusStage::Merged { is_last: true, .. }),
         q: bus.place.as_ref().map(|NodePlace { uuid, path }| {
             ((**uuid).to_owned(), path.as_deref().unwrap_or_default().to_owned())
         }),
@@ -159,7 +163,7 @@ fn bus(header: &[u8], data: Bytes) -> Result<(Bus, u64), Malformed> {
         'w' => BusStage::Whole,
         'p' => BusStage::Part,
         'v' => BusStage::Void,
-        'm' => BusStage::Merged { first: header.f, through: header.g },
+        'm' => BusStage::Merged { first: header.f, through: header.g, is_last: header.x },
         _ => return Err(Malformed),
     };
     let bus = Bus {

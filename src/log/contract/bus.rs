@@ -24,7 +24,11 @@ fn bus(stage: BusStage, data: &'static str) -> Body {
 }
 
 fn merged(first: u64, through: u64) -> Body {
-    bus(BusStage::Merged { first, through }, r#"{"merged":true}"#)
+    bus(BusStage::Merged { first, through, is_last: false }, r#"{"merged":true}"#)
+}
+
+fn merged_all(first: u64, through: u64) -> Body {
+    bus(BusStage::Merged { first, through, is_last: true }, r#"{"merged":true}"#)
 }
 
 /// Goal: a tail begins with the workspaces at a place that it knows, and each change says
@@ -34,7 +38,9 @@ pub(in crate::log) async fn a_tail_begins_with_the_workspaces<B: Backend>() {
     let (one, two) = (workspace("a"), workspace("b"));
     stage.append(defines("w", Some(&one))).await;
     stage.append(defines("gone", Some(&one))).await;
-    stage.append(defines("w", Some(&two))).await;
+    // What a draft says of the past does not count.
+    let (is, was) = (Some(Arc::clone(&two)), Some(Arc::clone(&two)));
+    stage.append(Body::Workspace { id: id("w"), is, was }).await;
     stage.append(defines("gone", None)).await;
     let tail = stage.log.attach(&stage.realm).await.unwrap();
     assert_eq!(tail.workspaces, (4, vec![(id("w"), Arc::clone(&two))]));
@@ -92,7 +98,10 @@ pub(in crate::log) async fn parts_are_merged_once_and_before_the_last_word<B: Ba
     }
     assert_eq!(stage.try_append(last_word(), None).await, waiting(2, 4));
     assert_eq!(stage.try_append(merged(3, 4), None).await, waiting(2, 4), "not from the first on");
-    // One that does not know of the last part.
+    // One that does not know of the last part, and must.
+    let drafts = [merged_all(2, 3), last_word()].map(|body| Draft { body, id: None });
+    assert_eq!(stage.append_all(drafts.to_vec()).await, [waiting(2, 4), waiting(2, 4)]);
+    // One that need not.
     assert_eq!(stage.append(merged(2, 3)).await, 5);
     assert_eq!(stage.try_append(merged(2, 3), None).await, waiting(4, 4), "a second time");
     // Both in one step, as who publishes the last word does it.
@@ -100,7 +109,7 @@ pub(in crate::log) async fn parts_are_merged_once_and_before_the_last_word<B: Ba
     let answers = stage.append_all(drafts.to_vec()).await;
     assert_eq!(answers.len(), 2);
     assert!(answers.iter().all(Result::is_err), "the first part was merged already");
-    let drafts = [merged(4, 4), last_word()].map(|body| Draft { body, id: None });
+    let drafts = [merged_all(4, 4), last_word()].map(|body| Draft { body, id: None });
     let answers = stage.append_all(drafts.to_vec()).await;
     let offsets: Vec<u64> = answers.into_iter().map(|one| one.unwrap().position.offset).collect();
     assert_eq!(offsets, [6, 7]);

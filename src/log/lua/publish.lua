@@ -22,8 +22,12 @@ end
 local function parts_before(b)
     if not b.u or b.s == 'p' then return nil end
     local parts = call('HGET', base .. 'pb', b.u)
-    if b.s == 'm' and parts and string.match(parts, '^%d+') == int(b.f) then return nil end
-    if b.s == 'm' then return parts or '0' end
+    if b.s == 'm' then
+        local is_first = parts and string.match(parts, '^%d+') == int(b.f)
+        local is_all = not b.x or (parts and string.match(parts, '%d+$') == int(b.g))
+        if is_first and is_all then return nil end
+        return parts or '0'
+    end
     return parts or nil
 end
 

@@ -46,7 +46,10 @@ impl BusState {
         let may_enter = match stage {
             BusStage::Part | BusStage::Void => true,
             BusStage::Whole => parts.is_empty(),
-            BusStage::Merged { first, .. } => parts.first() == Some(first),
+            BusStage::Merged { first, through, is_last } => {
+                let is_all = !is_last || parts.last() == Some(through);
+                parts.first() == Some(first) && is_all
+            }
         };
         if may_enter {
             return Ok(());
@@ -57,13 +60,9 @@ impl BusState {
 
     /// Adds to a body what only the log knows.
     pub(super) fn complete(&self, body: Body) -> Body {
-        match body {
-            Body::Workspace { id, is, .. } => {
-                let was = self.workspaces.get(&id).cloned();
-                Body::Workspace { id, is, was }
-            }
-            other => other,
-        }
+        let Body::Workspace { id, is, .. } = body else { return body };
+        let was = self.workspaces.get(&id).cloned();
+        Body::Workspace { id, is, was }
     }
 
     /// Takes note of a change at `offset`.

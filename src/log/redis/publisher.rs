@@ -30,7 +30,7 @@ use crate::{
     config::LogProfile,
     lifecycle::CancellationToken,
     log::{frame, wire::Entry},
-    model::{Generation, Position, RealmId, Tag},
+    model::{Body, Generation, Position, RealmId, Tag},
     redis_client::{Dedicated, RedisError},
 };
 
@@ -53,9 +53,14 @@ impl Context {
     /// A draft as it travels.
     pub(super) fn parcel(&self, draft: Draft) -> Parcel {
         let ttl = u64::try_from(self.limits.session_ttl.as_millis()).unwrap_or(u64::MAX);
-        let entry = wire::encode(&draft.body, self.clock.now_us(), ttl);
+        // What a workspace was is for the log to say.
+        let mut body = draft.body;
+        if let Body::Workspace { was, .. } = &mut body {
+            *was = None;
+        }
+        let entry = wire::encode(&body, self.clock.now_us(), ttl);
         // Only an id asks for the mark of the body.
-        let digest = draft.id.as_ref().map(|_| Digest::of(&draft.body).hex());
+        let digest = draft.id.as_ref().map(|_| Digest::of(&body).hex());
         Parcel { digest: digest.unwrap_or_default(), id: draft.id, tag: random_tag(), entry }
     }
 }

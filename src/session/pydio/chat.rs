@@ -18,7 +18,7 @@ use crate::{
         Paging, RoomRef, Saying, Wish, decode, may_have_more, message, room_update,
     },
     log::LogError,
-    model::{ChatMessage, ChatSeat, CloseCode, Id, Rights, RoomKey, Subject},
+    model::{ChatMessage, ChatSeat, CloseCode, Id, Rights, RoomKey, RoomKind, Subject},
     node::{ChatDone, ChatError, ChatOp, ChatOutcome, PageQuery, Seat},
     session::{context::Context, ending::Client},
 };
@@ -64,12 +64,15 @@ struct Read {
     newest: u64,
 }
 
-/// What a client is told instead.
-struct Refused(String);
+/// What a client is told instead, and the room that it is put out of.
+struct Refused {
+    told: String,
+    put_out: Option<RoomKey>,
+}
 
 impl From<&'static str> for Refused {
     fn from(text: &'static str) -> Self {
-        Self(text.to_owned())
+        Self { told: text.to_owned(), put_out: None }
     }
 }
 
@@ -82,7 +85,7 @@ impl From<LogError> for Refused {
 impl From<ChatError> for Refused {
     fn from(error: ChatError) -> Self {
         match error {
-            ChatError::Refused(refusal) => Self(refusal.to_string()),
+            ChatError::Refused(refusal) => Self { told: refusal.to_string(), put_out: None },
             ChatError::Unavailable(_) => UNAVAILABLE.into(),
         }
     }
@@ -118,6 +121,13 @@ fn subject(seat: &Seat) -> Subject {
 async fn rights(client: &Client, key: &RoomKey) -> Result<Rights, Refused> {
     let subject = subject(&client.seat);
     Ok(client.context.node.chat_rights(&client.seat, &subject, key).await?)
+}
+
+/// Who may not be in a room. Records of what happens in a workspace are withheld by
+/// themselves; whoever may not see a node must not be in its room.
+fn forbidden(key: &RoomKey) -> Refused {
+    let put_out = (key.kind == RoomKind::Node).then(|| key.clone());
+    Refused { told: NOT_ALLOWED.to_owned(), put_out }
 }
 
 /// The rooms of a session that goes on, in which its user is there again.
@@ -206,7 +216,10 @@ impl PydioClient {
             Some(Err(told)) => Err(told.into()),
             Some(Ok(wish)) => Box::pin(self.grant(wish)).await,
         };
-        if let Err(Refused(told)) = done {
+        if let Err(Refused { told, put_out }) = done {
+            if let Some(key) = put_out {
+                self.put_out(key).await;
+            }
             context.node.metrics().rejected("message", "other");
             self.client.socket.reply(&reply_error(&told));
         }
@@ -228,6 +241,15 @@ impl PydioClient {
         }
     }
 
+    /// Ends the stay in a room, if there is one. Silence ends what can't be ended now.
+    async fn put_out(&mut self, key: RoomKey) {
+        let Ok((uuid, _)) = self.joined(&RoomRef::Key(key.clone())) else { return };
+        let seat = chat_seat(&self.client.seat);
+        if self.chat(ChatOp::Leave { key, seat }).await.is_ok() {
+            self.rooms.0.remove(&uuid);
+        }
+    }
+
     /// A room that the session is in.
     fn joined(&self, room: &RoomRef) -> Result<(Id, RoomKey), Refused> {
         let (uuid, key) = self.rooms.find(room).ok_or(NOT_JOINED)?;
@@ -236,14 +258,14 @@ impl PydioClient {
 
     async fn may_read(&self, key: &RoomKey) -> Result<(), Refused> {
         let rights = rights(&self.client, key).await?;
-        if rights.read { Ok(()) } else { Err(NOT_ALLOWED.into()) }
+        if rights.read { Ok(()) } else { Err(forbidden(key)) }
     }
 
     async fn may_write(&self, key: &RoomKey) -> Result<(), Refused> {
         match rights(&self.client, key).await? {
             Rights { read: true, write: true } => Ok(()),
             Rights { read: true, write: false } => Err(READ_ONLY.into()),
-            Rights { read: false, .. } => Err(NOT_ALLOWED.into()),
+            Rights { read: false, .. } => Err(forbidden(key)),
         }
     }
 

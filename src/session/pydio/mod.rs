@@ -94,7 +94,7 @@ pub(super) fn run(
         let socket = Socket::new(Arc::clone(&context), &ENCODING, stream, leftover);
         let Entry { route, resume, limits } = entry;
         let base = Base { route, limits, ticket, meter, pace: Pace::new() };
-        let outside = Outside { context, socket, base, resume, since: None };
+        let outside = Outside { context, socket, base, resume };
         let Some(mut seated) = outside.come_in().await else { return };
         // The block keeps the client in place: a function would keep room for it twice.
         sessions.spawn(async move {
@@ -149,7 +149,7 @@ impl Base {
         proved: Proved,
     ) -> Option<PydioClient> {
         let Proved { identity, is_numbered, resume, since } = proved;
-        socket.link().number(is_numbered);
+        socket.link().begin(is_numbered);
         let arrival = Arrival {
             scope: self.scope(&identity),
             identity,
@@ -188,21 +188,8 @@ fn greet(greeting: &Greeting<'_>) -> Option<Bytes> {
 
 /// Tells an error, counts it, and closes the socket where that follows.
 fn refuse(context: &Context, socket: &Socket, refusal: &Refusal) {
-    let stage = match refusal {
-        Refusal::Unreadable(_) => Some("message"),
-        Refusal::TooFast | Refusal::TooMany => None,
-        Refusal::EmptyToken { .. } => Some("auth"),
-        // Counted where they were found out.
-        Refusal::Token(_) | Refusal::Ended | Refusal::Unavailable => None,
-    };
-    match (stage, refusal) {
-        (Some("auth"), _) => context.node.metrics().rejected("auth", "missing"),
-        (Some(stage), refusal) => context.node.metrics().rejected(stage, refusal.label()),
-        (None, Refusal::TooFast) => context.node.metrics().rejected("limit", "commands"),
-        (None, Refusal::TooMany) => {
-            context.node.metrics().rejected("limit", "connections_per_user");
-        }
-        (None, _) => {}
+    if let Some((stage, reason)) = refusal.count() {
+        context.node.metrics().rejected(stage, reason);
     }
     let text = refusal.to_string();
     socket.reply(&reply_error(&text));
@@ -267,7 +254,7 @@ impl PydioClient {
         chat::end(&client.context, &client.seat, &rooms).await;
         let (context, socket) = ending::stand_up(client).await;
         base.ticket.forget_user();
-        Outside { context, socket, base, resume: None, since: None }
+        Outside { context, socket, base, resume: None }
     }
 
     /// Takes another seat in place of this one, right after what this one was sent.

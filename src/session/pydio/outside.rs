@@ -27,8 +27,6 @@ pub(super) struct Outside {
     pub(super) base: Base,
     /// Where the first subscription wants to go on.
     pub(super) resume: Option<Resume>,
-    /// What was pushed up to this offset came to the same socket before.
-    pub(super) since: Option<u64>,
 }
 
 impl Outside {
@@ -36,10 +34,10 @@ impl Outside {
     pub(super) async fn come_in(mut self) -> Option<PydioClient> {
         match self.wait().await {
             Ok(proved) => {
-                let Self { context, socket, base, resume, since } = self;
+                let Self { context, socket, base, resume } = self;
                 // The numbers of a connection that is to go on are wanted.
                 let is_numbered = proved.is_numbered || resume.is_some();
-                let proved = Proved { is_numbered, resume, since, ..proved };
+                let proved = Proved { is_numbered, resume, ..proved };
                 if let Some(resume) = &proved.resume {
                     tracing::trace!(connection = %resume.connection, "a resume");
                     base.limits.wait_for_resume(&proved.identity).await;
@@ -128,7 +126,7 @@ impl Base {
                     if self.ticket.count_failure(&self.limits) {
                         Refusal::Token(error.to_string())
                     } else {
-                        Refusal::TooMany
+                        Refusal::TooManyFailures
                     }
                 }
             }

@@ -24,6 +24,7 @@ on_one_and_on_two!(
     a_retry_by_its_name_says_it_once,
     whoever_is_put_out_of_a_workspace_hears_and_says_nothing,
     rooms_are_about_something_that_one_may_see,
+    whoever_may_not_see_a_file_any_more_is_put_out_of_its_room,
     the_documented_vocabulary_works,
 );
 
@@ -297,6 +298,23 @@ async fn rooms_are_about_something_that_one_may_see(stage: &Stage) {
     for allowed in [user("bob"), workspace("ws-9"), json!({"Type": "GLOBAL"}), json!({})] {
         join(&mut bob, &allowed).await;
     }
+}
+
+async fn whoever_may_not_see_a_file_any_more_is_put_out_of_its_room(stage: &Stage) {
+    let room = file(stage).await;
+    let (mut alice, mut bob) = (chatter(stage, "alice").await, chatter(stage, "bob").await);
+    let uuid = join(&mut alice, &room).await;
+    join(&mut bob, &room).await;
+    alice.push().await;
+    let rules = json!([{"user": "bob", "path": "reports", "read": false, "write": false}]);
+    stage.ruled_workspace("ws-9", "common", rules).await;
+    let ping = json!({"@type": "JOIN", "Room": room, "Message": {"Message": "PING"}});
+    bob.send(ping).await;
+    assert_eq!(users(&bob.push().await), ["alice"], "the last that it hears");
+    assert_eq!(told(&mut bob).await, "you may not enter this room");
+    assert_eq!(users(&alice.push().await), ["alice"]);
+    said(&mut alice, &uuid, "secret").await;
+    bob.settled().await;
 }
 
 async fn the_documented_vocabulary_works(stage: &Stage) {
