@@ -109,7 +109,14 @@ pub(super) fn topic(address: &str) -> Option<Topic> {
 fn subscriptions(topics: &[Topic]) -> Vec<String> {
     let name = |topic: &Topic| match topic {
         Topic::Status(user) => user.as_str().to_owned(),
-        other => address(other),
+        Topic::User(_)
+        | Topic::Channel(_)
+        | Topic::Team(_)
+        | Topic::Workspace(_)
+        | Topic::Room(_)
+        | Topic::Chat(_)
+        | Topic::Connection(_)
+        | Topic::Everyone => address(topic),
     };
     topics.iter().map(name).collect()
 }

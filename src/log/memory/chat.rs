@@ -168,7 +168,7 @@ impl Rooms {
                 let left: Vec<Id> = left.collect();
                 Ok(self.told(left))
             }
-            ChatOp::Post { room, uuid, text, seat } => self.post(step, room, (uuid, text), &seat),
+            ChatOp::Post { room, uuid, text, seat } => self.post(step, &room, (uuid, text), &seat),
             ChatOp::Delete { room, uuid, seat } => self.delete(step, &room, &uuid, &seat),
             ChatOp::Sweep => Ok(self.sweep(step)),
         }
@@ -278,11 +278,11 @@ impl Rooms {
     fn post(
         &mut self,
         step: Step<'_>,
-        uuid: Id,
+        uuid: &Id,
         (name, text): (Id, Arc<str>),
         seat: &ChatSeat,
     ) -> Result<Done, ChatRefusal> {
-        let room = self.rooms.get_mut(&uuid).ok_or(ChatRefusal::NoRoom)?;
+        let room = self.rooms.get_mut(uuid).ok_or(ChatRefusal::NoRoom)?;
         if room.deleted.contains_key(&name) {
             return Err(ChatRefusal::Deleted);
         }
@@ -291,7 +291,7 @@ impl Rooms {
             Some((_, known)) if known.author != seat.user => return Err(ChatRefusal::NotAuthor),
             Some((_, known)) if known.text == text => {
                 done.outcome = ChatOutcome::Known(known.clone());
-                self.touch(step, &uuid, seat);
+                self.touch(step, uuid, seat);
                 return Ok(done);
             }
             Some((number, known)) => {
@@ -316,7 +316,7 @@ impl Rooms {
         done.bodies.push(events::message(&message, &room.key));
         done.changes.push(said(step, number, message.clone(), false));
         done.outcome = ChatOutcome::Said(message);
-        self.touch(step, &uuid, seat);
+        self.touch(step, uuid, seat);
         Ok(done)
     }
 

@@ -344,12 +344,13 @@ impl PydioClient {
             socket.reply(&room_update(&room));
         }
         let (offset, limit) = match paging {
-            Paging::All => return self.everything(uuid).await,
+            Paging::All | Paging::Page { offset: 0, limit: 0 } => {
+                return self.everything(uuid).await;
+            }
             Paging::Unreadable => {
                 socket.reply(&reply_error(NO_NUMBERS));
                 return self.everything(uuid).await;
             }
-            Paging::Page { offset: 0, limit: 0 } => return self.everything(uuid).await,
             Paging::Page { offset, limit: 0 } => (offset, PAGE_MAX),
             Paging::Page { offset, limit } => (offset, limit.min(PAGE_MAX)),
         };
