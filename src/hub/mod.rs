@@ -18,6 +18,7 @@ mod claims;
 mod command;
 mod connection;
 mod deliveries;
+mod delivery;
 mod held;
 mod index;
 mod inspect;

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::{
-    addressed::{admits, omission},
+    addressed::admits,
     connection::Connection,
     deliveries::Deliveries,
+    delivery::{Delivery, FaceDelivery},
     index::{Key, RealmIndex},
     link::{Link, Writer},
     realm::Realm,
@@ -24,8 +25,8 @@ use crate::{
     clock::Clock,
     metrics::{HubMetrics, Metrics},
     model::{
-        Audience, Body, CloseCode, ConnectionId, Event, Face, Record, Revocation, RevocationScope,
-        Scope, Topic, UserId, chat_subject,
+        Audience, Body, CloseCode, ConnectionId, Event, Record, Revocation, RevocationScope, Scope,
+        Topic, chat_subject,
     },
 };
 
@@ -303,7 +304,7 @@ fn follows(connections: &Slab<Connection>, key: Key, topic: &Topic) -> bool {
 }
 
 /// True for a connection that reads as a member, and not as somebody in a room.
-fn is_member(connections: &Slab<Connection>, key: Key) -> bool {
+pub(super) fn is_member(connections: &Slab<Connection>, key: Key) -> bool {
     connections.get(key as usize).is_some_and(|one| matches!(one.scope, Scope::Member))
 }
 
@@ -313,96 +314,4 @@ pub(super) fn slow_reader(link: &Link) {
 
 pub(super) fn session_ended(link: &Link) {
     link.close(CloseCode::SessionEnded.number(), "the token expired or was revoked");
-}
-
-/// One event on its way to its connections.
-struct Delivery<'a> {
-    connections: &'a mut Slab<Connection>,
-    touched: &'a mut Vec<Key>,
-    turn: &'a mut Turn,
-    record: &'a Arc<Record>,
-    event: &'a Event,
-}
-
-impl Delivery<'_> {
-    fn send_all(&mut self, keys: impl Iterator<Item = Key>) {
-        for key in keys {
-            self.send(key);
-        }
-    }
-
-    /// Those that read as members: rooms hear nothing of "everyone".
-    fn send_members(&mut self, keys: impl Iterator<Item = Key>) {
-        for key in keys {
-            if is_member(self.connections, key) {
-                self.send(key);
-            }
-        }
-    }
-
-    /// Those that are not of `user`, who were served already.
-    fn send_others(&mut self, keys: impl Iterator<Item = Key>, user: &UserId) {
-        for key in keys {
-            if self.connections.get(key as usize).is_some_and(|one| one.user() != user) {
-                self.send(key);
-            }
-        }
-    }
-
-    /// Whose a connection is.
-    fn user(&self, key: Key) -> Option<&UserId> {
-        Some(self.connections.get(key as usize)?.user())
-    }
-
-    fn send(&mut self, key: Key) {
-        self.send_body(key, true);
-    }
-
-    /// Sends the event, or only its number when its body `is_theirs` not.
-    fn send_body(&mut self, key: Key, is_theirs: bool) {
-        let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        if self.record.position.offset <= connection.cursor {
-            return;
-        }
-        let has_omissions =
-            !self.event.omit_users.is_empty() || self.event.omit_connection.is_some();
-        if has_omissions && omission(self.event, connection.id, connection.user()).is_some() {
-            return;
-        }
-        if is_theirs {
-            connection.take(self.record, self.turn);
-        } else {
-            connection.withhold(self.record, self.turn);
-        }
-        if !connection.is_touched {
-            connection.is_touched = true;
-            self.touched.push(key);
-        }
-    }
-}
-
-/// One message of a bus event on its way to its connections.
-struct FaceDelivery<'a> {
-    connections: &'a mut Slab<Connection>,
-    touched: &'a mut Vec<Key>,
-    turn: &'a mut Turn,
-    face: &'a Face,
-}
-
-impl FaceDelivery<'_> {
-    fn send(&mut self, keys: impl Iterator<Item = Key>) {
-        for key in keys {
-            let Some(connection) = self.connections.get_mut(key as usize) else { continue };
-            let Scope::Bus(subject) = &connection.scope else { continue };
-            let is_served = self.face.record.position.offset <= connection.cursor;
-            if is_served || !self.face.audience.admits(connection.user(), subject) {
-                continue;
-            }
-            connection.take_face(self.turn);
-            if !connection.is_touched {
-                connection.is_touched = true;
-                self.touched.push(key);
-            }
-        }
-    }
 }

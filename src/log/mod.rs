@@ -26,6 +26,7 @@ mod memory;
 mod redis;
 #[cfg(test)]
 mod sim;
+mod subscription;
 mod tail;
 mod types;
 mod wire;

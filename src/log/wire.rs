@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::bus::wire as bus;
+use super::subscription::{subscribed, subscriptions};
 use crate::model::{Body, ConnectionId, Event, Id, Revocation, RevocationScope, SharedText, Topic};
 
 /// A record without its place.
@@ -102,21 +103,6 @@ pub(super) fn topic(address: &str) -> Option<Topic> {
         "e" if id.is_empty() => Topic::Everyone,
         _ => return None,
     })
-}
-
-/// What a connection subscribed to, by name: the id of a user for the user's status, an
-/// address for anything else.
-fn subscriptions(topics: &[Topic]) -> Vec<String> {
-    let name = |topic: &Topic| match topic {
-        Topic::Status(user) => user.as_str().to_owned(),
-        other => address(other),
-    };
-    topics.iter().map(name).collect()
-}
-
-/// The topic of a name that a connection subscribed to.
-pub(super) fn subscription(name: &str) -> Option<Topic> {
-    if name.contains(':') { topic(name) } else { Some(Topic::Status(Id::parse(name).ok()?)) }
 }
 
 /// The entry of `body`, accepted at `at_us`; subscriptions live for `session_ttl_ms`.
@@ -218,9 +204,7 @@ pub(super) fn decode(
         }
         (b"w", Rest::Watch { add, rm, .. }) => {
             let Topic::Connection(connection) = to else { return Err(Malformed) };
-            let topics = |names: &[String]| names.iter().map(|name| subscription(name)).collect();
-            let all = |names| Option::<Vec<Topic>>::ok_or(topics(names), Malformed);
-            Body::Watch { connection, add: all(&add)?, remove: all(&rm)? }
+            Body::Watch { connection, add: subscribed(&add)?, remove: subscribed(&rm)? }
         }
         (b"r", Rest::Revocation { scope, id, before }) => {
             let id = || Id::parse(&id).map_err(|_| Malformed);
@@ -325,6 +309,7 @@ mod tests {
             })
         };
         let (add, remove) = (vec![id("u1")], Vec::new());
+        let watched = vec![Topic::Status(id("u1")), Topic::Chat(id("r1"))];
         let mut all = vec![
             event(false, false, r#"{"a":[1,{"b":null}]}"#),
             event(true, false, "{}"),
@@ -339,11 +324,7 @@ mod tests {
                 user: id("u"),
                 topics: vec![Topic::Channel(id("c")), Topic::Team(id("t"))],
             },
-            Body::Watch {
-                connection: connection(),
-                add: vec![Topic::Status(id("u1")), Topic::Chat(id("r1"))],
-                remove: vec![Topic::Chat(id("r2"))],
-            },
+            Body::Watch { connection: connection(), add: watched, remove: Vec::new() },
             Body::Disconnect {
                 target: Topic::User(id("u")),
                 code: 4000,

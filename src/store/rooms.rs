@@ -19,6 +19,9 @@ const MESSAGES: TableDefinition<'_, MessageRow, (&str, &str, &str, u64, u8)> =
 type RoomRow = (&'static str, &'static str);
 type MessageRow = (&'static str, &'static str, u64);
 
+/// Numbers and messages, and whether they were taken back.
+type Messages = Vec<(u64, ChatMessage, bool)>;
+
 /// The tables of one step.
 pub(super) struct RoomTables<'a> {
     rooms: Table<'a, RoomRow, (u8, &'static str, &'static str, u64)>,
@@ -56,7 +59,7 @@ impl<'a> RoomTables<'a> {
 
 /// Adds all rooms and their messages to `saved`.
 pub(super) fn read(reading: &ReadTransaction, saved: &mut Saved) -> Result<(), Failure> {
-    let mut messages: HashMap<(Id, Id), Vec<(u64, ChatMessage, bool)>> = HashMap::new();
+    let mut messages: HashMap<(Id, Id), Messages> = HashMap::new();
     for row in reading.open_table(MESSAGES)?.iter()? {
         let (key, value) = row?;
         let ((realm, room, number), (uuid, author, text, at, is_deleted)) =

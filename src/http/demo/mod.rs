@@ -39,9 +39,10 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
 /// Path below the base path, content type, body.
-const FILES: [(&str, &str, &[u8]); 10] = [
+const FILES: [(&str, &str, &[u8]); 12] = [
     ("/", HTML, include_bytes!("room.html")),
     ("/demo/", HTML, include_bytes!("demo.html")),
+    ("/demo/pydio/", HTML, include_bytes!("pydio.html")),
     ("/demo/assets/page.css", STYLE, include_bytes!("page.css")),
     ("/demo/assets/icon.svg", PICTURE, include_bytes!("icon.svg")),
     ("/demo/assets/socket.js", SCRIPT, include_bytes!("socket.js")),
@@ -50,6 +51,7 @@ const FILES: [(&str, &str, &[u8]); 10] = [
     ("/demo/assets/room.js", SCRIPT, include_bytes!("room.js")),
     ("/demo/assets/mattermost.js", SCRIPT, include_bytes!("mattermost.js")),
     ("/demo/assets/demo.js", SCRIPT, include_bytes!("demo.js")),
+    ("/demo/assets/pydio.js", SCRIPT, include_bytes!("pydio.js")),
 ];
 
 /// The file at `path`, which begins with `/` and does not hold the base path.
@@ -60,10 +62,15 @@ pub fn asset(path: &str) -> Option<Asset> {
 }
 
 /// Where a browser that asks for `path` should go instead, relative to it:
-/// `/demo` lacks the slash that the relative addresses of its page need.
+/// `/demo` and `/demo/pydio` lack the slash that the relative addresses of their pages
+/// need.
 #[must_use]
 pub fn redirect(path: &str) -> Option<&'static str> {
-    (path == "/demo").then_some("demo/")
+    match path {
+        "/demo" => Some("demo/"),
+        "/demo/pydio" => Some("pydio/"),
+        _ => None,
+    }
 }
 
 /// FNV-1a: tells versions of a file apart, no more is asked of an `ETag`.

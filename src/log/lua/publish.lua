@@ -34,7 +34,7 @@ end
 local NODES_MAX = 1000000
 
 local function place_node(uuid, path)
-    local key = base .. 'pn'
+    local key = base .. 'pf'
     if path == '' then
         call('HDEL', key, uuid)
     elseif call('HLEN', key) < NODES_MAX or call('HEXISTS', key, uuid) == 1 then

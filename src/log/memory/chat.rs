@@ -8,24 +8,23 @@
 //! - a user is listed in a room exactly as long as one of the user's sockets is there.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 
 use super::{
     super::{
         ChatLimits, ChatOp, ChatOutcome, ChatRefusal, Page, PageQuery,
-        chat::{DELETED_MAX, LISTED_USERS_MAX, ROOMS_MAX, SWEPT_MAX, events},
+        chat::{DELETED_MAX, ROOMS_MAX, SWEPT_MAX, events},
         kept::millis,
     },
     realm::Hasher,
+    room::Room,
 };
 use crate::{
-    model::{
-        Body, ChatMessage, ChatRoom, ChatSeat, ConnectionId, Id, RealmId, RoomKey, Topic, UserId,
-    },
+    model::{Body, ChatMessage, ChatRoom, ChatSeat, ConnectionId, Id, RealmId, RoomKey, Topic},
     store::{Change, SavedRoom},
 };
 
@@ -36,21 +35,6 @@ pub(super) struct Rooms {
     by_key: HashMap<RoomKey, Id, Hasher>,
     /// When sockets that stay silent leave, in milliseconds since 1970.
     ends: BTreeSet<(u64, Id, ConnectionId)>,
-}
-
-#[derive(Debug)]
-struct Room {
-    key: RoomKey,
-    label: Arc<str>,
-    updated_at: u64,
-    last_number: u64,
-    messages: VecDeque<(u64, ChatMessage)>,
-    numbers: HashMap<Id, u64, Hasher>,
-    /// Names of deleted messages, and the numbers that they had.
-    deleted: IndexMap<Id, u64, Hasher>,
-    sockets: HashMap<ConnectionId, (UserId, u64), Hasher>,
-    /// Who is there, in the order of coming, and with how many sockets.
-    users: IndexMap<UserId, usize, Hasher>,
 }
 
 /// What a step is told beside what is to be done.
@@ -168,7 +152,7 @@ impl Rooms {
                 let left: Vec<Id> = left.collect();
                 Ok(self.told(left))
             }
-            ChatOp::Post { room, uuid, text, seat } => self.post(step, room, (uuid, text), &seat),
+            ChatOp::Post { room, uuid, text, seat } => self.post(step, &room, (uuid, text), &seat),
             ChatOp::Delete { room, uuid, seat } => self.delete(step, &room, &uuid, &seat),
             ChatOp::Sweep => Ok(self.sweep(step)),
         }
@@ -278,11 +262,11 @@ impl Rooms {
     fn post(
         &mut self,
         step: Step<'_>,
-        uuid: Id,
+        uuid: &Id,
         (name, text): (Id, Arc<str>),
         seat: &ChatSeat,
     ) -> Result<Done, ChatRefusal> {
-        let room = self.rooms.get_mut(&uuid).ok_or(ChatRefusal::NoRoom)?;
+        let room = self.rooms.get_mut(uuid).ok_or(ChatRefusal::NoRoom)?;
         if room.deleted.contains_key(&name) {
             return Err(ChatRefusal::Deleted);
         }
@@ -291,7 +275,7 @@ impl Rooms {
             Some((_, known)) if known.author != seat.user => return Err(ChatRefusal::NotAuthor),
             Some((_, known)) if known.text == text => {
                 done.outcome = ChatOutcome::Known(known.clone());
-                self.touch(step, &uuid, seat);
+                self.touch(step, uuid, seat);
                 return Ok(done);
             }
             Some((number, known)) => {
@@ -316,7 +300,7 @@ impl Rooms {
         done.bodies.push(events::message(&message, &room.key));
         done.changes.push(said(step, number, message.clone(), false));
         done.outcome = ChatOutcome::Said(message);
-        self.touch(step, &uuid, seat);
+        self.touch(step, uuid, seat);
         Ok(done)
     }
 
@@ -365,59 +349,6 @@ impl Rooms {
         }
         let outcome = if is_full { ChatOutcome::More } else { ChatOutcome::Done };
         Done { outcome, ..self.told(changed) }
-    }
-}
-
-impl Room {
-    fn new(key: RoomKey, label: Arc<str>, updated_at: u64) -> Self {
-        Self {
-            key,
-            label,
-            updated_at,
-            last_number: 0,
-            messages: VecDeque::new(),
-            numbers: HashMap::default(),
-            deleted: IndexMap::default(),
-            sockets: HashMap::default(),
-            users: IndexMap::default(),
-        }
-    }
-
-    fn shown(&self, uuid: &Id) -> ChatRoom {
-        ChatRoom {
-            uuid: uuid.clone(),
-            key: self.key.clone(),
-            label: Arc::clone(&self.label),
-            users: self.users.keys().take(LISTED_USERS_MAX).cloned().collect(),
-            updated_at: self.updated_at,
-        }
-    }
-
-    fn index(&self, name: &Id) -> Option<usize> {
-        let number = *self.numbers.get(name)?;
-        self.messages.binary_search_by_key(&number, |(number, _)| *number).ok()
-    }
-
-    fn said_mut(&mut self, name: &Id) -> Option<&mut (u64, ChatMessage)> {
-        let index = self.index(name)?;
-        self.messages.get_mut(index)
-    }
-
-    fn remove(&mut self, name: &Id) -> Option<(u64, ChatMessage)> {
-        let index = self.index(name)?;
-        self.numbers.remove(name);
-        self.messages.remove(index)
-    }
-
-    /// Drops the oldest messages that are too many, and returns their numbers.
-    fn trim(&mut self, history: usize) -> Vec<u64> {
-        let mut gone = Vec::new();
-        while self.messages.len() > history.max(1) {
-            let Some((number, message)) = self.messages.pop_front() else { break };
-            self.numbers.remove(&message.uuid);
-            gone.push(number);
-        }
-        gone
     }
 }
 

@@ -18,7 +18,9 @@ mod limits;
 mod people;
 mod realm;
 mod recent_ids;
+mod room;
 mod saving;
+mod sessions;
 mod steps;
 mod talking;
 

@@ -15,24 +15,23 @@ use tokio::sync::mpsc;
 
 use super::{
     super::{
-        AppendError, Appended, ChatOp, ChatOutcome, ChatRefusal, Checkpoint, Claim, Draft, Hold,
-        Inbound, Opening, Snapshot,
+        AppendError, Appended, Draft, Inbound, Snapshot,
         digest::Digest,
-        kept::{millis, weight, without_body},
+        kept::{weight, without_body},
     },
     bus::BusState,
-    chat::{Rooms, Step},
+    chat::Rooms,
     limits::MemoryLimits,
     people::People,
     recent_ids::{RecentIds, Remembered},
+    sessions::Session,
 };
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
-        Body, ConnectionId, Generation, Id, Identity, Memberships, Position, RealmId, Record,
-        Renderings, Revocations, SessionRecord, Tag, Topic, UserId, Workspace,
+        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
+        Revocations, Tag, Topic, UserId, Workspace,
     },
-    store::Change,
 };
 
 pub(super) type Hasher = foldhash::fast::RandomState;
@@ -57,38 +56,23 @@ pub(super) struct Attached {
 /// Everything that one realm knows.
 #[derive(Debug)]
 pub(super) struct RealmState {
-    limits: MemoryLimits,
-    end: Position,
+    pub(super) limits: MemoryLimits,
+    pub(super) end: Position,
     records: VecDeque<Arc<Record>>,
     records_bytes: usize,
     people: People,
     pub(super) rooms: Rooms,
     /// What happened in rooms and is being saved, in its order: only then is it told.
-    telling: VecDeque<(u64, Vec<Body>)>,
+    pub(super) telling: VecDeque<(u64, Vec<Body>)>,
     /// The number of what happened in rooms last.
-    steps: u64,
+    pub(super) steps: u64,
     bus: BusState,
-    sessions: HashMap<ConnectionId, Box<Session>, Hasher>,
+    pub(super) sessions: HashMap<ConnectionId, Box<Session>, Hasher>,
     /// Ended sessions, oldest first; an entry is stale when the session went on.
-    ended: VecDeque<(u64, ConnectionId)>,
+    pub(super) ended: VecDeque<(u64, ConnectionId)>,
     ids: RecentIds,
     tails: Vec<mpsc::Sender<Inbound>>,
     tails_version: u64,
-}
-
-/// A session record and what it subscribed to.
-#[derive(Debug)]
-struct Session {
-    record: SessionRecord,
-    watches: Option<Box<Memberships>>,
-    /// When it ends, in milliseconds since 1970; 0 while a socket holds it.
-    ends_at_ms: u64,
-}
-
-impl Session {
-    fn has_ended(&self, now_ms: u64) -> bool {
-        self.ends_at_ms != 0 && self.ends_at_ms <= now_ms
-    }
 }
 
 impl RealmState {
@@ -174,57 +158,9 @@ impl RealmState {
         Ok(Appended { position, duplicate: false })
     }
 
-    /// Does something in a room. What is to be saved comes back, and the number of this
-    /// step: when it is saved, [`RealmState::tell`] enters its records.
-    pub(super) fn chat(
-        &mut self,
-        realm: &RealmId,
-        op: ChatOp,
-        now_ms: u64,
-    ) -> Result<(ChatOutcome, Vec<Change>, u64), ChatRefusal> {
-        let seat = op.seat().map(|seat| seat.connection);
-        let session = seat.and_then(|connection| self.sessions.get(&connection));
-        let watches = session.and_then(|session| session.watches.as_deref());
-        let is_subscribed =
-            |room: &Id| watches.is_some_and(|watches| watches.is_open(&Topic::Chat(room.clone())));
-        let step = Step { realm, now_ms, limits: self.limits.chat };
-        let done = self.rooms.apply(step, op, is_subscribed)?;
-        self.steps += 1;
-        self.telling.push_back((self.steps, done.bodies));
-        Ok((done.outcome, done.changes, self.steps))
-    }
-
-    /// How many records wait for step `upto` and those before it, as far as they fit into
-    /// `max`; `None` when none of them waits.
-    pub(super) fn untold(&self, upto: u64, max: usize) -> Option<usize> {
-        let mut waiting = self.telling.iter().take_while(|(step, _)| *step <= upto);
-        let mut count = waiting.next()?.1.len();
-        for (_, bodies) in waiting {
-            if count + bodies.len() > max {
-                break;
-            }
-            count += bodies.len();
-        }
-        Some(count)
-    }
-
-    /// Enters the records of the oldest steps up to `upto`, `max` records at most.
-    pub(super) fn tell(&mut self, upto: u64, mut max: usize, now_us: u64, sequel: &mut Sequel) {
-        while let Some((step, bodies)) = self.telling.front() {
-            if *step > upto || bodies.len() > max {
-                return;
-            }
-            max -= bodies.len();
-            let Some((_, bodies)) = self.telling.pop_front() else { return };
-            for body in bodies {
-                self.enter(body, now_us, sequel);
-            }
-        }
-    }
-
-    /// The offset of the last record.
-    pub(super) fn end_offset(&self) -> u64 {
-        self.end.offset
+    /// What a connection subscribed to, as long as it is known.
+    pub(super) fn watches(&self, connection: ConnectionId) -> Option<&Memberships> {
+        self.sessions.get(&connection)?.watches.as_deref()
     }
 
     fn check_memberships(&self, body: &Body) -> Result<(), AppendError> {
@@ -242,7 +178,12 @@ impl RealmState {
     }
 
     /// Numbers a record, applies what it changes, and trims the log.
-    fn enter(&mut self, body: Body, accepted_at_us: u64, sequel: &mut Sequel) -> Position {
+    pub(super) fn enter(
+        &mut self,
+        body: Body,
+        accepted_at_us: u64,
+        sequel: &mut Sequel,
+    ) -> Position {
         let previous_tag = self.end.tag;
         self.end.offset += 1;
         self.end.tag = random_tag();
@@ -341,98 +282,6 @@ impl RealmState {
         }
     }
 
-    pub(super) fn open_session(&mut self, identity: &Identity, opening: Opening) -> Snapshot {
-        let record = SessionRecord {
-            connection: opening.connection,
-            user: identity.user.clone(),
-            session: identity.session.clone(),
-            scope: opening.scope,
-            base: self.end.clone(),
-            seq: 1,
-            cursor: self.end.offset,
-            fencing: 1,
-            owner: Arc::from(""),
-        };
-        let session = Box::new(Session { record, watches: None, ends_at_ms: 0 });
-        self.sessions.insert(opening.connection, session);
-        self.snapshot(identity, Memberships::default())
-    }
-
-    pub(super) fn claim(
-        &mut self,
-        identity: &Identity,
-        connection: ConnectionId,
-        now_ms: u64,
-    ) -> Claim {
-        let Some(session) = self.sessions.get_mut(&connection) else { return Claim::Unknown };
-        if session.record.user != identity.user || session.record.session != identity.session {
-            return Claim::Forbidden;
-        }
-        if session.has_ended(now_ms) {
-            self.sessions.remove(&connection);
-            return Claim::Unknown;
-        }
-        session.ends_at_ms = 0;
-        session.record.fencing += 1;
-        let record = Box::new(session.record.clone());
-        let watches = session.watches.as_deref().cloned().unwrap_or_default();
-        Claim::Granted { record, snapshot: Box::new(self.snapshot(identity, watches)) }
-    }
-
-    pub(super) fn checkpoint(&mut self, checkpoint: &Checkpoint, now_ms: u64) {
-        let Some(session) = self.sessions.get_mut(&checkpoint.connection) else { return };
-        if checkpoint.fencing < session.record.fencing {
-            return;
-        }
-        session.record.seq = checkpoint.seq;
-        session.record.cursor = checkpoint.cursor;
-        if checkpoint.ended {
-            session.ends_at_ms = now_ms + millis(self.limits.session_ttl);
-            self.ended.push_back((session.ends_at_ms, checkpoint.connection));
-        }
-        self.forget_ended(now_ms);
-    }
-
-    /// Drops sessions whose lifetime is over, and the oldest beyond the bound.
-    fn forget_ended(&mut self, now_ms: u64) {
-        while let Some(&(ends_at_ms, connection)) = self.ended.front() {
-            if ends_at_ms > now_ms && self.ended.len() <= self.limits.ended_sessions {
-                return;
-            }
-            self.ended.pop_front();
-            let is_this_end = |session: &Session| session.ends_at_ms == ends_at_ms;
-            if self.sessions.get(&connection).map(Box::as_ref).is_some_and(is_this_end) {
-                self.sessions.remove(&connection);
-            }
-        }
-    }
-
-    pub(super) fn session(
-        &self,
-        connection: ConnectionId,
-        now_ms: u64,
-    ) -> Option<(SessionRecord, Memberships)> {
-        let session = self.sessions.get(&connection)?;
-        if session.has_ended(now_ms) {
-            return None;
-        }
-        let watches = session.watches.as_deref().cloned().unwrap_or_default();
-        Some((session.record.clone(), watches))
-    }
-
-    /// Whether the holder with this number still has the session.
-    pub(super) fn holds(&self, connection: ConnectionId, fencing: u64) -> Hold {
-        match self.sessions.get(&connection) {
-            Some(session) if session.record.fencing == fencing => Hold::Held,
-            Some(_) => Hold::Taken,
-            None => Hold::Gone,
-        }
-    }
-
-    pub(super) fn forget(&mut self, connection: ConnectionId) {
-        self.sessions.remove(&connection);
-    }
-
     pub(super) fn range(&self, after: u64, limit: usize) -> Vec<Arc<Record>> {
         let skip = after.saturating_add(1).saturating_sub(self.oldest_offset());
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
@@ -451,7 +300,7 @@ impl RealmState {
         self.people.members(topic)
     }
 
-    fn snapshot(&self, identity: &Identity, watches: Memberships) -> Snapshot {
+    pub(super) fn snapshot(&self, identity: &Identity, watches: Memberships) -> Snapshot {
         let (position, memberships) = self.memberships(&identity.user);
         let oldest = self.oldest_offset();
         Snapshot { position, oldest, memberships, watches, revocations: self.revocations(identity) }

@@ -5,13 +5,17 @@
 //! - it is told in the order in which it happened, which is that of the history.
 
 use super::{
-    super::{ChatDone, ChatError, ChatOp, ChatStore, LogError, Page, PageQuery},
+    super::{
+        ChatDone, ChatError, ChatOp, ChatOutcome, ChatRefusal, ChatStore, LogError, Page, PageQuery,
+    },
     MemoryLog, RETRY_AFTER, Realm, STEP_DRAFTS_MAX,
+    chat::Step,
+    realm::{RealmState, Sequel},
     steps::Wait,
 };
 use crate::{
-    model::{ChatRoom, Id, RealmId, RoomKey},
-    store::StoreError,
+    model::{ChatRoom, Id, RealmId, RoomKey, Topic},
+    store::{Change, StoreError},
 };
 
 fn unsaved(_error: StoreError) -> LogError {
@@ -101,5 +105,59 @@ impl ChatStore for MemoryLog {
         let page = self.realm(realm).state.lock().rooms.after(room, after, limit);
         self.saved().await?;
         Ok(page)
+    }
+}
+
+impl RealmState {
+    /// Does something in a room. What is to be saved comes back, and the number of this
+    /// step: when it is saved, [`RealmState::tell`] enters its records.
+    pub(super) fn chat(
+        &mut self,
+        realm: &RealmId,
+        op: ChatOp,
+        now_ms: u64,
+    ) -> Result<(ChatOutcome, Vec<Change>, u64), ChatRefusal> {
+        let watches = op.seat().and_then(|seat| self.watches(seat.connection)).cloned();
+        let is_subscribed = |room: &Id| {
+            watches.as_ref().is_some_and(|watches| watches.is_open(&Topic::Chat(room.clone())))
+        };
+        let step = Step { realm, now_ms, limits: self.limits.chat };
+        let done = self.rooms.apply(step, op, is_subscribed)?;
+        self.steps += 1;
+        self.telling.push_back((self.steps, done.bodies));
+        Ok((done.outcome, done.changes, self.steps))
+    }
+
+    /// How many records wait for step `upto` and those before it, as far as they fit into
+    /// `max`; `None` when none of them waits.
+    pub(super) fn untold(&self, upto: u64, max: usize) -> Option<usize> {
+        let mut waiting = self.telling.iter().take_while(|(step, _)| *step <= upto);
+        let mut count = waiting.next()?.1.len();
+        for (_, bodies) in waiting {
+            if count + bodies.len() > max {
+                break;
+            }
+            count += bodies.len();
+        }
+        Some(count)
+    }
+
+    /// Enters the records of the oldest steps up to `upto`, `max` records at most.
+    pub(super) fn tell(&mut self, upto: u64, mut max: usize, now_us: u64, sequel: &mut Sequel) {
+        while let Some((step, bodies)) = self.telling.front() {
+            if *step > upto || bodies.len() > max {
+                return;
+            }
+            max -= bodies.len();
+            let Some((_, bodies)) = self.telling.pop_front() else { return };
+            for body in bodies {
+                self.enter(body, now_us, sequel);
+            }
+        }
+    }
+
+    /// The offset of the last record.
+    pub(super) fn end_offset(&self) -> u64 {
+        self.end.offset
     }
 }

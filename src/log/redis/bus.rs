@@ -19,7 +19,7 @@ pub(super) async fn node_path(
     realm: &RealmId,
     uuid: &str,
 ) -> Result<Option<Arc<str>>, LogError> {
-    let key = context.key(realm, "pn");
+    let key = context.key(realm, "pf");
     let mut command = Pipeline::new();
     command.cmd("HGET").arg(&key).arg(uuid);
     let reply = context.client.query("node_path", &key, &command).await;

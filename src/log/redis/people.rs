@@ -11,7 +11,7 @@ use super::{
     scripts::MEMBERSHIPS,
 };
 use crate::{
-    log::{frame, wire},
+    log::{frame, subscription, wire},
     model::{Id, Identity, Interval, Memberships, Position, RealmId, Revocations, Topic, UserId},
 };
 
@@ -52,7 +52,7 @@ fn memberships(rows: &Reply) -> Option<Memberships> {
 pub(super) fn watches(rows: &Reply) -> Option<Memberships> {
     let mut all = Memberships::default();
     for (name, stretches) in rows.pairs()? {
-        restore(&mut all, &wire::subscription(name)?, stretches)?;
+        restore(&mut all, &subscription::subscription(name)?, stretches)?;
     }
     Some(all)
 }

@@ -2,74 +2,59 @@
 //!
 //! Invariants:
 //! - rights are asked for each time, and who says something is who was proved;
-//! - a refusal is told, and the socket stays; what is no message of the chat is ignored;
-//! - a page that is read on from where the last one ended neither misses nor repeats a
-//!   message, whatever was said meanwhile.
+//! - a refusal is told, and the socket stays; what is no message of the chat is ignored.
+//!
+//! Not here: reading the history (`history`).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
-
-use bytes::Bytes;
-use tokio::time::timeout;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{PydioClient, reply_error};
 use crate::{
     clock::random_connection_id,
-    dialect::pydio::chat::{
-        Paging, RoomRef, Saying, Wish, decode, may_have_more, message, room_update,
-    },
+    dialect::pydio::chat::{RoomRef, Saying, Wish, decode, message},
     log::LogError,
-    model::{ChatMessage, ChatSeat, CloseCode, Id, Rights, RoomKey, Subject},
-    node::{ChatDone, ChatError, ChatOp, ChatOutcome, PageQuery, Seat},
+    model::{ChatSeat, CloseCode, Id, Rights, RoomKey, RoomKind, Subject},
+    node::{ChatDone, ChatError, ChatOp, ChatOutcome, Seat},
     session::{context::Context, ending::Client},
 };
 
-/// Messages of one page: what a client asks for beyond comes with the next one.
-const PAGE_MAX: u64 = 1_000;
-
-/// Messages that are read at once.
-const CHUNK: usize = 100;
-
-/// Bytes of history that may wait for a client before more is read.
-const CHUNK_BYTES: usize = 64 * 1024;
-
-/// How long a client may take to read some of a history.
-const READ_PATIENCE: Duration = Duration::from_secs(15);
-
-const UNAVAILABLE: &str = "the server can't do this now, try again";
+pub(super) const UNAVAILABLE: &str = "the server can't do this now, try again";
 const NOT_ALLOWED: &str = "you may not enter this room";
 const NOT_JOINED: &str = "join the room first";
 const READ_ONLY: &str = "this room is read-only for you";
 const TOO_MANY: &str = "too many rooms";
-const NO_NUMBERS: &str = "Offset and Limit have to be integers: all messages follow";
 
 /// The rooms that a session is in.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(HashMap<Id, Joined>);
+pub(super) struct Rooms(pub(super) HashMap<Id, Joined>);
 
 /// One of them, and how far its history was read.
 #[derive(Debug)]
-struct Joined {
+pub(super) struct Joined {
     key: RoomKey,
-    read: Option<Read>,
+    pub(super) read: Option<Read>,
 }
 
 /// Where a page ended.
 #[derive(Debug, Clone, Copy)]
-struct Read {
+pub(super) struct Read {
     /// The offset with which a client reads on.
-    next: u64,
+    pub(super) next: u64,
     /// Number of the oldest message that was sent.
-    oldest: u64,
+    pub(super) oldest: u64,
     /// Number of the newest message that there was when reading began.
-    newest: u64,
+    pub(super) newest: u64,
 }
 
-/// What a client is told instead.
-struct Refused(String);
+/// What a client is told instead, and the room that it is put out of.
+pub(super) struct Refused {
+    told: String,
+    put_out: Option<RoomKey>,
+}
 
 impl From<&'static str> for Refused {
     fn from(text: &'static str) -> Self {
-        Self(text.to_owned())
+        Self { told: text.to_owned(), put_out: None }
     }
 }
 
@@ -82,7 +67,7 @@ impl From<LogError> for Refused {
 impl From<ChatError> for Refused {
     fn from(error: ChatError) -> Self {
         match error {
-            ChatError::Refused(refusal) => Self(refusal.to_string()),
+            ChatError::Refused(refusal) => Self { told: refusal.to_string(), put_out: None },
             ChatError::Unavailable(_) => UNAVAILABLE.into(),
         }
     }
@@ -118,6 +103,13 @@ fn subject(seat: &Seat) -> Subject {
 async fn rights(client: &Client, key: &RoomKey) -> Result<Rights, Refused> {
     let subject = subject(&client.seat);
     Ok(client.context.node.chat_rights(&client.seat, &subject, key).await?)
+}
+
+/// Who may not be in a room. Records of what happens in a workspace are withheld by
+/// themselves; whoever may not see a node must not be in its room.
+fn forbidden(key: &RoomKey) -> Refused {
+    let put_out = (key.kind == RoomKind::Node).then(|| key.clone());
+    Refused { told: NOT_ALLOWED.to_owned(), put_out }
 }
 
 /// The rooms of a session that goes on, in which its user is there again.
@@ -206,7 +198,10 @@ impl PydioClient {
             Some(Err(told)) => Err(told.into()),
             Some(Ok(wish)) => Box::pin(self.grant(wish)).await,
         };
-        if let Err(Refused(told)) = done {
+        if let Err(Refused { told, put_out }) = done {
+            if let Some(key) = put_out {
+                self.put_out(key).await;
+            }
             context.node.metrics().rejected("message", "other");
             self.client.socket.reply(&reply_error(&told));
         }
@@ -228,6 +223,15 @@ impl PydioClient {
         }
     }
 
+    /// Ends the stay in a room, if there is one. Silence ends what can't be ended now.
+    async fn put_out(&mut self, key: RoomKey) {
+        let Ok((uuid, _)) = self.joined(&RoomRef::Key(key.clone())) else { return };
+        let seat = chat_seat(&self.client.seat);
+        if self.chat(ChatOp::Leave { key, seat }).await.is_ok() {
+            self.rooms.0.remove(&uuid);
+        }
+    }
+
     /// A room that the session is in.
     fn joined(&self, room: &RoomRef) -> Result<(Id, RoomKey), Refused> {
         let (uuid, key) = self.rooms.find(room).ok_or(NOT_JOINED)?;
@@ -236,14 +240,14 @@ impl PydioClient {
 
     async fn may_read(&self, key: &RoomKey) -> Result<(), Refused> {
         let rights = rights(&self.client, key).await?;
-        if rights.read { Ok(()) } else { Err(NOT_ALLOWED.into()) }
+        if rights.read { Ok(()) } else { Err(forbidden(key)) }
     }
 
     async fn may_write(&self, key: &RoomKey) -> Result<(), Refused> {
         match rights(&self.client, key).await? {
             Rights { read: true, write: true } => Ok(()),
             Rights { read: true, write: false } => Err(READ_ONLY.into()),
-            Rights { read: false, .. } => Err(NOT_ALLOWED.into()),
+            Rights { read: false, .. } => Err(forbidden(key)),
         }
     }
 
@@ -312,88 +316,5 @@ impl PydioClient {
         let seat = chat_seat(&self.client.seat);
         self.chat(ChatOp::Delete { room, uuid, seat }).await?;
         Ok(())
-    }
-
-    /// How the room is, then a part of what was said.
-    async fn history(&mut self, uuid: &Id, key: &RoomKey, paging: Paging) -> Result<(), Refused> {
-        let Client { context, seat, socket, .. } = &self.client;
-        let realm = &seat.identity.realm;
-        if let Some(room) = context.node.chat_room(realm, key).await? {
-            socket.reply(&room_update(&room));
-        }
-        let (offset, limit) = match paging {
-            Paging::All => return self.everything(uuid).await,
-            Paging::Unreadable => {
-                socket.reply(&reply_error(NO_NUMBERS));
-                return self.everything(uuid).await;
-            }
-            Paging::Page { offset: 0, limit: 0 } => return self.everything(uuid).await,
-            Paging::Page { offset, limit: 0 } => (offset, PAGE_MAX),
-            Paging::Page { offset, limit } => (offset, limit.min(PAGE_MAX)),
-        };
-        let read = self.rooms.0.get(uuid).and_then(|joined| joined.read);
-        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let query = |before, skip| PageQuery { before, skip: count(skip), limit: count(limit) };
-        let query = match read {
-            _ if offset == 0 => query(None, 0),
-            // Who reads on does so from the last message, not from a count that has moved.
-            Some(read) if read.next == offset => query(Some(read.oldest), 0),
-            Some(read) => query(Some(read.newest.saturating_add(1)), offset),
-            None => query(None, offset),
-        };
-        let page = context.node.chat_page(realm, uuid, query).await?.messages;
-        let next = offset.saturating_add(limit);
-        let (oldest, newest) = (page.first().cloned(), page.last().map(|(number, _)| *number));
-        let is_full = u64::try_from(page.len()).is_ok_and(|found| found == limit);
-        if let (Some((oldest, _)), Some(newest), Some(joined)) =
-            (&oldest, newest, self.rooms.0.get_mut(uuid))
-        {
-            let begun = joined.read.filter(|_| offset != 0).map(|read| read.newest);
-            let newest = begun.unwrap_or(newest);
-            joined.read = Some(Read { next, oldest: *oldest, newest });
-        }
-        self.send(page.into_iter().map(|(_, said)| said)).await?;
-        if let (true, Some((_, oldest))) = (is_full, oldest) {
-            self.client.socket.reply(&may_have_more(uuid, oldest.at, next, limit));
-        }
-        Ok(())
-    }
-
-    /// Everything that was said, oldest first.
-    async fn everything(&mut self, room: &Id) -> Result<(), Refused> {
-        let mut after = 0;
-        loop {
-            let Client { context, seat, .. } = &self.client;
-            let realm = &seat.identity.realm;
-            let some = context.node.chat_after(realm, room, after, CHUNK).await?;
-            let Some((last, _)) = some.last() else { return Ok(()) };
-            after = *last;
-            self.send(some.into_iter().map(|(_, said)| said)).await?;
-        }
-    }
-
-    /// Sends what was said, no faster than the client reads.
-    async fn send(&mut self, said: impl Iterator<Item = ChatMessage>) -> Result<(), Refused> {
-        let (mut count, mut bytes) = (0, 0);
-        for said in said {
-            let frame: Bytes = message(&said);
-            (count, bytes) = (count + 1, bytes + frame.len());
-            self.client.socket.reply(&frame);
-            if count >= CHUNK || bytes >= CHUNK_BYTES {
-                (count, bytes) = (0, 0);
-                self.wait_for_reader().await?;
-            }
-        }
-        self.wait_for_reader().await
-    }
-
-    async fn wait_for_reader(&mut self) -> Result<(), Refused> {
-        let written = timeout(READ_PATIENCE, self.client.socket.written()).await;
-        if matches!(written, Ok(Ok(()))) {
-            return Ok(());
-        }
-        let reason = "the client does not read fast enough";
-        self.client.socket.abandon(CloseCode::SlowReader, reason);
-        Err(UNAVAILABLE.into())
     }
 }

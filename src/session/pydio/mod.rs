@@ -9,6 +9,7 @@
 //! Not here: shapes (`dialect`), who gets what (`bus`, `hub`).
 
 mod chat;
+mod history;
 mod outside;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};

@@ -3,6 +3,7 @@
 mod api;
 mod badinput;
 mod batches;
+mod chat;
 mod events;
 mod resume;
 mod rights;

@@ -12,6 +12,7 @@ use super::{
 
 /// Library, then the beginnings or ends of paths that may name it.
 const DOORS: &[(&str, &[&str])] = &[
+    ("ammonia", &["src/dialect/pydio/chat/"]),
     ("anyhow", &["src/main.rs"]),
     ("axum", &["src/http/"]),
     ("clap", &["src/config/", "src/app/", "src/main.rs"]),
@@ -23,7 +24,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", &["src/http/", "src/ws/upgrade.rs"]),
     ("hyper_util", &["src/http/", "src/ws/upgrade.rs"]),
     ("jsonwebtoken", &["src/auth/"]),
-    ("redb", &["/redb.rs", "/file.rs", "/store.rs"]),
+    ("redb", &["src/store/"]),
     ("redis", &["/redis.rs", "/redis", "src/redis_client/"]),
     ("reqwest", &["src/auth/", "src/app/"]),
     ("toml", &["src/config/"]),

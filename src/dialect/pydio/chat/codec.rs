@@ -176,7 +176,11 @@ fn documented(message: &Object, verb: &str, limits: &JsonLimits) -> Decoded {
     }
     let mut payload: Object = json::parse_object(payload, limits).map_err(|error| match error {
         JsonError::StringBytes => TOO_LONG,
-        _ => "Payload is not one JSON object",
+        JsonError::Syntax
+        | JsonError::Depth
+        | JsonError::Elements
+        | JsonError::DuplicateKey
+        | JsonError::Shape => "Payload is not one JSON object",
     })?;
     if verb == "msg" {
         if !has_only(&payload, &["Room", "Message"]) {
