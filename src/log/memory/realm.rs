@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock::{random_bytes, random_tag},
     model::{
-        Body, ConnectionId, Generation, Identity, Memberships, Position, Record, Renderings,
+        Body, ConnectionId, Generation, Id, Identity, Memberships, Position, Record, Renderings,
         Revocations, Tag, Topic, UserId, Workspace,
     },
 };
