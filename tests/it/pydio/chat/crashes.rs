@@ -7,11 +7,11 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::{Client, history, join, post_as};
+use super::{Client, history, join, next, post_as};
 use crate::{
     http::client::ask,
     pydio::stage::KeyFile,
-    support::{process::Process, redis::Redis, socket::Frame},
+    support::{process::Process, redis::Redis},
 };
 
 /// Everybody of a development node is in this one.
@@ -31,17 +31,6 @@ async fn client(node: &Process, user: &str) -> Client {
     let mut client = Client::open(node.public, "/ws/chat").await;
     client.subscribe(&node.tokens[user]).await;
     client
-}
-
-/// The next text, pings aside; `None` when the socket has ended.
-async fn next(client: &mut Client) -> Option<Value> {
-    loop {
-        match client.0.next().await {
-            Frame::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
-            Frame::Ping(_) | Frame::Pong(_) | Frame::Binary(_) => {}
-            Frame::Close(_) | Frame::End => return None,
-        }
-    }
 }
 
 #[tokio::test]

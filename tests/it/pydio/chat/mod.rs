@@ -8,6 +8,7 @@ mod rooms;
 use serde_json::{Value, json};
 
 use super::stage::{Client, Stage};
+use crate::support::socket::Frame;
 
 /// A subscribed socket of `/ws/chat`.
 async fn chatter(stage: &Stage, user: &str) -> Client {
@@ -85,4 +86,15 @@ async fn told(client: &mut Client) -> String {
     assert_eq!(error["@type"], "error", "{error}");
     assert_eq!(error["jwt"], "", "{error}");
     error["error"].as_str().unwrap().to_owned()
+}
+
+/// The next text, pings aside; `None` when the socket has ended.
+async fn next(client: &mut Client) -> Option<Value> {
+    loop {
+        match client.0.next().await {
+            Frame::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
+            Frame::Ping(_) | Frame::Pong(_) | Frame::Binary(_) => {}
+            Frame::Close(_) | Frame::End => return None,
+        }
+    }
 }

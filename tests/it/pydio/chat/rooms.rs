@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use super::{
-    Client, Stage, ask, chatter, file, history, join, post, post_as, ruled_file, said, texts, told,
+    Client, Stage, ask, chatter, file, history, join, next, post, post_as, ruled_file, said, texts,
+    told,
 };
 use crate::pydio::on_one_and_on_two;
 
@@ -178,14 +179,17 @@ async fn s15_silence_leaves_the_room(stage: &Stage) {
     join(&mut bob, &room).await;
     assert_eq!(users(&alice.push().await), ["alice", "bob"]);
     let ping = json!({"@type": "JOIN", "Room": room, "Message": {"Message": "PING"}});
-    for _ in 0..2 {
-        sleep(Duration::from_secs(8)).await;
-        alice.send(ping.clone()).await;
-    }
-    assert_eq!(users(&alice.push().await), ["alice"]);
+    let update = loop {
+        match timeout(Duration::from_secs(8), next(&mut alice)).await {
+            Ok(update) => break update.unwrap(),
+            Err(_elapsed) => alice.send(ping.clone()).await,
+        }
+    };
+    assert_eq!(users(&update), ["alice"]);
     let after = began_at.elapsed();
     assert!((19..25).contains(&after.as_secs()), "{after:?}");
-    assert_eq!(users(&bob.push().await), ["alice"], "who is silent still hears");
+    let update = next(&mut bob).await.unwrap();
+    assert_eq!(users(&update), ["alice"], "who is silent still hears");
     bob.send(ping).await;
     assert_eq!(users(&bob.push().await), ["alice", "bob"]);
     assert_eq!(users(&alice.push().await), ["alice", "bob"]);
@@ -221,8 +225,8 @@ async fn a_socket_that_ends_leaves_when_it_was_the_last(stage: &Stage) {
     join(&mut other, &room).await;
     alice.settled().await;
     drop(one);
-    sleep(Duration::from_millis(500)).await;
-    alice.settled().await;
+    let told = timeout(Duration::from_millis(500), alice.0.next()).await;
+    assert!(told.is_err(), "the other socket is still there: {told:?}");
     drop(other);
     assert_eq!(users(&alice.push().await), ["alice"]);
 }
