@@ -99,6 +99,11 @@ async fn f41_a_planned_failover_is_noticed_by_idle_connections() {
     assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
     timeout(PATIENCE, dedicated.ready()).await.unwrap();
     client.run(&INCREMENT, &["a"], &["1"]).await.unwrap();
+    eventually("the replica has it", async || {
+        let value = servers.replica.command(&["GET", "a"]).await;
+        (value == Value::BulkString(b"1".to_vec())).then_some(())
+    })
+    .await;
 
     // Nothing closes the connections here, as a sentinel would: they must ask.
     let port = servers.replica.port().to_string();
