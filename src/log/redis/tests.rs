@@ -54,14 +54,15 @@ async fn node(client: RedisClient, name: &str, limits: RedisLimits, clock: Clock
         let realm = Id::parse(realm).unwrap();
         let mut tail = log.attach(&realm).await.unwrap();
         let of = Arc::downgrade(&log);
+        let mut again = tokio::time::interval(Duration::from_millis(50));
         // As a node does: who loses the tail begins anew.
         tokio::spawn(async move {
             loop {
                 while tail.inbound.recv().await.is_some() {}
                 let Some(log) = of.upgrade() else { return };
-                match log.attach(&realm).await {
-                    Ok(next) => tail = next,
-                    Err(_unavailable) => tokio::time::sleep(Duration::from_millis(50)).await,
+                again.tick().await;
+                if let Ok(next) = log.attach(&realm).await {
+                    tail = next;
                 }
             }
         });
