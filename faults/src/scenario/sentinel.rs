@@ -82,8 +82,11 @@ async fn expect_kept(run: &mut Run, profile: &str) -> Result<usize> {
     for entry in entries.list() {
         let [id, fields] = entry.list() else { continue };
         let words: Vec<String> = fields.list().iter().map(crate::resp::Value::text).collect();
-        let pairs = words.chunks_exact(2).filter(|pair| pair.first().is_some_and(|key| key == "t"));
-        let tag = pairs.filter_map(|pair| pair.get(1)).next().cloned().unwrap_or_default();
+        let mut pairs = words.chunks_exact(2);
+        let record = pairs.find(|pair| pair.first().is_some_and(|name| name == "r"));
+        // A record begins with its tag.
+        let record = record.and_then(|pair| pair.get(1)).map_or("", String::as_str);
+        let tag = record.split(' ').next().unwrap_or_default().to_owned();
         kept.insert(id.text().trim_end_matches("-0").to_owned(), tag);
     }
     let acked = run.acked()?;
