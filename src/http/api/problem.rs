@@ -193,6 +193,12 @@ pub(in crate::http) enum Problems {
     /// There is no such thing, in this realm and on this node.
     #[response(status = 404)]
     NotFound(ErrorBody),
+    /// The request target is too long.
+    #[response(status = 414, content_type = "text/plain")]
+    TargetTooLong(String),
+    /// The request head is too large.
+    #[response(status = 431, content_type = "text/plain")]
+    HeadTooLarge(String),
     /// The log or the presence can't be asked; `Retry-After` says when to try again.
     #[response(status = 503)]
     Unavailable(ErrorBody),
