@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::model::{Body, Id, Record, Workspace};
+use crate::model::{Body, Id, Record, Topic, Workspace};
 
 /// The workspaces of a realm.
 #[derive(Debug, Default)]
@@ -53,8 +53,12 @@ impl Book {
         match &record.body {
             Body::Workspace { id, is, .. } => self.set(id, is.as_ref()),
             Body::Bus(bus) => record.set_faces(|| super::faces(self, record, bus).into()),
-            Body::Event(_)
-            | Body::Members { .. }
+            Body::Event(event) => {
+                if matches!(event.to, Topic::Chat(_)) && super::rooms::is_guarded(event) {
+                    record.set_readers(|| super::rooms::readers(self, event).into());
+                }
+            }
+            Body::Members { .. }
             | Body::Seeds { .. }
             | Body::Watch { .. }
             | Body::Revocation(_)

@@ -95,7 +95,18 @@ fn place(
     let node = if is_gone { source.or(target) } else { target }?;
     let (uuid, path) = (text(node, "Uuid"), text(node, "Path"));
     let is_known = !uuid.is_empty() && (is_gone || !path.is_empty());
-    is_known.then(|| NodePlace { uuid: Arc::from(uuid), path: (!is_gone).then(|| Arc::from(path)) })
+    // Nothing is in a file.
+    let was = source.filter(|_| kind == "UPDATE_PATH" || is_gone).filter(|was| !is_file(was));
+    let was = was.filter(|_| !is_file(node)).map(|was| text(was, "Path"));
+    is_known.then(|| NodePlace {
+        uuid: Arc::from(uuid),
+        path: (!is_gone).then(|| Arc::from(path)),
+        from: was.filter(|was| !was.is_empty()).map(Arc::from),
+    })
+}
+
+fn is_file(node: &Object) -> bool {
+    text(node, "Type") == "LEAF"
 }
 
 /// One side of a change in its normal form.

@@ -4,6 +4,8 @@
 //! Invariants:
 //! - the faces of a record depend on the record and on the workspaces at its offset;
 //! - a path outside of a workspace never gets into a message for its members;
+//! - who may see what happens in a room depends on the same, and on the path that its
+//!   record names;
 //! - what is accepted is normal: enums by name, 64-bit numbers as texts, paths without a
 //!   slash at either end.
 //!
@@ -14,6 +16,8 @@ mod change;
 mod json;
 mod merge;
 mod notice;
+mod places;
+mod rooms;
 mod workspace;
 
 #[cfg(test)]
@@ -22,6 +26,7 @@ mod tests;
 pub use book::Book;
 pub use json::Refusal;
 pub use merge::{Merged, Waiting};
+pub use places::Places;
 pub use workspace::{RuleDraft, clean_path, workspace};
 
 use bytes::Bytes;

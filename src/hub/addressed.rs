@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Audience, Body, ConnectionId, Event, Face, Id, Memberships, Record, RoomKind, Scope, Topic,
-    UserId, chat_subject,
+    Audience, Body, ConnectionId, Event, Face, Memberships, Record, RoomKind, Scope, Subject,
+    Topic, UserId, chat_subject,
 };
 
 /// What a connection is told of a record.
@@ -196,9 +196,9 @@ impl Reader {
     pub(super) fn may_see(&self, record: &Record) -> bool {
         let Body::Event(event) = &record.body else { return true };
         let Topic::Chat(_) = event.to else { return true };
-        let Some((kind, object)) = chat_subject(&event.data) else { return false };
+        let Scope::Chat(subject) = &self.scope else { return false };
         let covers = |workspace: &Topic, offset| self.memberships.covers(workspace, offset);
-        admits(kind, object, &self.user, |workspace| {
+        admits(record, event, (&self.user, subject), |workspace| {
             covers(workspace, record.position.offset) && covers(workspace, u64::MAX)
         })
     }
@@ -244,20 +244,22 @@ impl Reader {
     }
 }
 
-/// True when what happens in the room about `object` is for `user`. Where a node is does
-/// not stand in a record: whoever asks for its room without the right is put out of it.
+/// True when what happened in a room is for `user`: by the rights at the place of the
+/// record, which the tail has found out.
 pub(super) fn admits(
-    kind: RoomKind,
-    object: &str,
-    user: &UserId,
-    is_member: impl FnOnce(&Topic) -> bool,
+    record: &Record,
+    event: &Event,
+    (user, subject): (&UserId, &Subject),
+    is_member: impl Fn(&Topic) -> bool,
 ) -> bool {
-    match kind {
-        RoomKind::Global | RoomKind::Node => true,
-        RoomKind::User => object == user.as_str(),
-        RoomKind::Workspace => {
-            Id::parse(object).is_ok_and(|workspace| is_member(&Topic::Workspace(workspace)))
+    match chat_subject(&event.data) {
+        Some((RoomKind::Global, _)) => true,
+        Some((RoomKind::User, object)) => object == user.as_str(),
+        Some((RoomKind::Workspace | RoomKind::Node, _)) => {
+            let mut readers = record.readers().unwrap_or_default().iter();
+            readers.any(|reader| is_member(&reader.topic()) && reader.admits(user, subject))
         }
+        None => false,
     }
 }
 

@@ -9,7 +9,7 @@ use slab::Slab;
 use super::{
     addressed::omission, connection::Connection, index::Key, shard::is_member, turn::Turn,
 };
-use crate::model::{Event, Face, Record, Scope, UserId};
+use crate::model::{Event, Face, Record, Scope, Subject, UserId};
 
 /// One event on its way to its connections.
 pub(super) struct Delivery<'a> {
@@ -45,9 +45,11 @@ impl Delivery<'_> {
         }
     }
 
-    /// Whose a connection is.
-    pub(super) fn user(&self, key: Key) -> Option<&UserId> {
-        Some(self.connections.get(key as usize)?.user())
+    /// Whose a connection is that reads rooms, and what else decides about it.
+    pub(super) fn chatter(&self, key: Key) -> Option<(&UserId, &Subject)> {
+        let connection = self.connections.get(key as usize)?;
+        let Scope::Chat(subject) = &connection.scope else { return None };
+        Some((connection.user(), subject))
     }
 
     pub(super) fn send(&mut self, key: Key) {

@@ -26,7 +26,7 @@ use crate::{
     metrics::{HubMetrics, Metrics},
     model::{
         Audience, Body, CloseCode, ConnectionId, Event, Record, Revocation, RevocationScope, Scope,
-        Topic, chat_subject,
+        Topic,
     },
 };
 
@@ -136,13 +136,10 @@ impl Shard {
                 }
             }
             Topic::Chat(_) => {
-                let subject = chat_subject(&event.data);
                 for key in index.of_topic(&event.to).iter().flat_map(|keys| keys.iter().copied()) {
-                    let Some(user) = out.user(key) else { continue };
-                    let is_theirs = subject.is_some_and(|(kind, object)| {
-                        let is_member = |topic: &Topic| index.is_member(user, topic);
-                        admits(kind, object, user, is_member)
-                    });
+                    let Some(reader) = out.chatter(key) else { continue };
+                    let is_member = |topic: &Topic| index.is_member(reader.0, topic);
+                    let is_theirs = admits(record, event, reader, is_member);
                     out.send_body(key, is_theirs);
                 }
             }

@@ -95,6 +95,8 @@ pub struct NodePlace {
     pub uuid: Arc<str>,
     /// Its full path; `None` when it is gone.
     pub path: Option<Arc<str>>,
+    /// Where it was, when what is in it goes along.
+    pub from: Option<Arc<str>>,
 }
 
 /// Where nodes are: the unique names and full paths of some, and names of those that are
@@ -105,6 +107,9 @@ pub struct NodePaths {
     pub set: Vec<(Arc<str>, Arc<str>)>,
     /// Names.
     pub remove: Vec<Arc<str>>,
+    /// Old and new paths of folders with which others moved, or were gone when there is no
+    /// new one. The log fills it in.
+    pub moved: Vec<(Arc<str>, Option<Arc<str>>)>,
 }
 
 /// A workspace: some folders, and who may do less than everything in them.

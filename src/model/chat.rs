@@ -117,10 +117,22 @@ pub const CHAT_DELETED: &str = "chat_deleted";
 /// without reading the rest; `None` for other data.
 #[must_use]
 pub fn chat_subject(data: &[u8]) -> Option<(RoomKind, &str)> {
+    let (kind, object, _) = split_subject(data)?;
+    Some((kind, object))
+}
+
+/// Where the data of an event of a room goes on behind what [`chat_subject`] finds.
+#[must_use]
+pub fn chat_rest(data: &[u8]) -> Option<&[u8]> {
+    let (_, _, rest) = split_subject(data)?;
+    Some(rest)
+}
+
+fn split_subject(data: &[u8]) -> Option<(RoomKind, &str, &[u8])> {
     let rest = data.strip_prefix(br#"{"kind":"#)?;
     let (number, rest) = rest.split_first()?;
     let kind = RoomKind::of_number(u64::from(number.checked_sub(b'0')?))?;
     let rest = rest.strip_prefix(br#","object":""#)?;
     let end = rest.iter().position(|byte| *byte == b'"')?;
-    Some((kind, std::str::from_utf8(rest.get(..end)?).ok()?))
+    Some((kind, std::str::from_utf8(rest.get(..end)?).ok()?, rest.get(end + 1..)?))
 }

@@ -30,7 +30,7 @@ pub use bus::{
 };
 pub use chat::{
     CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, ChatSeat, RoomKey, RoomKind,
-    chat_subject,
+    chat_rest, chat_subject,
 };
 pub use close::{CloseCode, CloseRow};
 pub use encoding::{Encoding, Tail};

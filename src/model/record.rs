@@ -11,7 +11,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::{
-    Bus, ConnectionId, Face, Id, NodePaths, Position, SessionId, Tag, Topic, UserId, Workspace,
+    Audience, Bus, ConnectionId, Face, Id, NodePaths, Position, SessionId, Tag, Topic, UserId,
+    Workspace,
 };
 
 /// The encodings that differ in their shared part: each has a cell in every record.
@@ -49,12 +50,29 @@ impl Record {
     /// What a bus event comes to; nothing before that was found out.
     #[must_use]
     pub fn faces(&self) -> &[Face] {
-        self.renderings.faces.get().map_or(&[], |faces| faces)
+        match self.renderings.shown.get().map(|shown| &**shown) {
+            Some(Shown::Faces(faces)) => faces,
+            Some(Shown::Readers(_)) | None => &[],
+        }
     }
 
     /// Says what a bus event comes to. The first word counts.
     pub fn set_faces(&self, faces: impl FnOnce() -> Box<[Face]>) {
-        self.renderings.faces.get_or_init(faces);
+        self.renderings.shown.get_or_init(|| Box::new(Shown::Faces(faces())));
+    }
+
+    /// Members of which workspaces may see what happened in a room, when that decides.
+    #[must_use]
+    pub fn readers(&self) -> Option<&[Audience]> {
+        match self.renderings.shown.get().map(|shown| &**shown) {
+            Some(Shown::Readers(readers)) => Some(readers),
+            Some(Shown::Faces(_)) | None => None,
+        }
+    }
+
+    /// Says who may see what happened in a room. The first word counts.
+    pub fn set_readers(&self, readers: impl FnOnce() -> Box<[Audience]>) {
+        self.renderings.shown.get_or_init(|| Box::new(Shown::Readers(readers())));
     }
 
     /// What logs and rings keep of this record.
@@ -69,8 +87,17 @@ impl Record {
 pub struct Renderings {
     /// Made with the first rendering: most records of a log are never rendered again.
     cells: OnceLock<Box<Cells>>,
-    /// What a bus event comes to; filled by whoever knows the workspaces.
-    faces: OnceLock<Box<[Face]>>,
+    /// Filled by whoever knows the workspaces.
+    shown: OnceLock<Box<Shown>>,
+}
+
+/// What the workspaces at the place of a record make of it.
+#[derive(Debug)]
+enum Shown {
+    /// What a bus event comes to.
+    Faces(Box<[Face]>),
+    /// Who may see what happened in a room.
+    Readers(Box<[Audience]>),
 }
 
 #[derive(Debug, Default)]

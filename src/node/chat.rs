@@ -10,7 +10,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
-use super::{Node, Seat};
+use super::{Node, Seat, Stay};
 use crate::{
     clock::random_below,
     lifecycle::CancellationToken,
@@ -52,6 +52,13 @@ impl Node {
         Ok(done)
     }
 
+    /// Notes that the session of `seat` will be in rooms: it is told when it may have to
+    /// leave one.
+    #[must_use]
+    pub fn stay(&self, seat: &Seat) -> Stay {
+        seat.entry.stays.begin(&seat.identity.user)
+    }
+
     /// What the user of `seat` may do in the room with this key, at a place of the log
     /// that is not before the call.
     ///
@@ -70,14 +77,20 @@ impl Node {
     ) -> Result<Rights, LogError> {
         let (realm, user) = (&seat.identity.realm, &seat.identity.user);
         let Some(object) = &key.object else { return Ok(EVERYTHING) };
+        let stays = &seat.entry.stays;
         let path = match key.kind {
             RoomKind::Global => return Ok(EVERYTHING),
             RoomKind::User => return Ok(if object == user { EVERYTHING } else { NOTHING }),
             RoomKind::Workspace => None,
-            RoomKind::Node => match self.node_path(realm, object.as_str()).await? {
-                Some(path) => Some(path),
-                None => return Ok(NOTHING),
-            },
+            RoomKind::Node => {
+                let moves = stays.moves(object);
+                let path = self.node_path(realm, object.as_str()).await?;
+                stays.found(object, path.as_ref(), moves);
+                match path {
+                    Some(path) => Some(path),
+                    None => return Ok(NOTHING),
+                }
+            }
         };
         let (position, memberships) = self.log.memberships(realm, user).await?;
         self.caught_up(seat, position.offset).await;

@@ -27,6 +27,7 @@ mod rooms;
 mod seat;
 mod standing;
 mod status;
+mod stays;
 mod tail;
 mod tails;
 #[cfg(test)]
@@ -64,10 +65,11 @@ pub use rooms::HISTORY_MAX;
 pub use seat::Seat;
 pub use standing::Standing;
 pub use status::StatusTask;
+pub use stays::Stay;
 pub use tails::Tails;
 pub use watch::WatchError;
 
-use self::{bus::Merging, chat::ChatRealms, gauges::Progress, rooms::Rooms};
+use self::{bus::Merging, chat::ChatRealms, gauges::Progress, rooms::Rooms, stays::Stays};
 use crate::{
     bus::{Book, Waiting},
     clock::Clock,
@@ -155,6 +157,8 @@ pub(crate) struct RealmEntry {
     pub(crate) bus: Arc<Mutex<Book>>,
     /// The changes of nodes that wait there to be merged.
     pub(crate) waiting: Arc<Mutex<Waiting>>,
+    /// Who is in which rooms, and is told when a right ends.
+    stays: Arc<Stays>,
 }
 
 /// The workspaces before the first record that the log still has.
@@ -288,7 +292,8 @@ impl Node {
         let realm = Realm::new(id.clone(), ring, tail.position.clone(), tail.gate.clone());
         let progress = Arc::new(Progress::new(began_at));
         let (bus, waiting) = (Arc::new(Mutex::new(book)), Arc::new(Mutex::new(waiting)));
-        let entry = RealmEntry { key, realm: Arc::new(realm), progress, bus, waiting };
+        let (realm, stays) = (Arc::new(realm), Arc::default());
+        let entry = RealmEntry { key, realm, progress, bus, waiting, stays };
         self.realms.write().insert(id.clone(), entry.clone());
         entry
     }

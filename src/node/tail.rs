@@ -167,7 +167,8 @@ impl Runner {
         stop: &CancellationToken,
     ) -> Result<(), End> {
         while !self.entry.realm.is_spoken_for() {
-            self.recheck(stop).await?;
+            // Rare and large.
+            Box::pin(self.recheck(stop)).await?;
         }
         let node = Arc::clone(&self.node);
         let (Some(oldest), Some(newest)) = (records.first(), records.last()) else { return Ok(()) };
@@ -177,6 +178,7 @@ impl Runner {
             // Before anybody sees it, so that all see the same.
             self.entry.bus.lock().take(record);
             self.entry.waiting.lock().note(record);
+            self.entry.stays.note(record);
             self.entry.realm.ring.push(record);
             node.rooms.note(self.entry.key, record);
         }
@@ -211,7 +213,7 @@ impl Runner {
                 },
             };
             let Some(permits) = permits else {
-                self.recheck(stop).await?;
+                Box::pin(self.recheck(stop)).await?;
                 continue;
             };
             for (permit, record) in permits.zip(records) {

@@ -249,12 +249,36 @@ impl<'a> Tables<'a> {
             Change::Node { realm, uuid, path } => {
                 put(&mut self.nodes, (realm.as_str(), uuid), path.as_deref())?;
             }
+            Change::Folder { realm, from, to } => {
+                self.move_folder(realm.as_str(), from, to.as_deref())?;
+            }
             Change::Chosen { realm, user, chosen } => {
                 self.choose((realm.as_str(), user.as_str()), *chosen)?;
             }
             Change::Room { .. } | Change::Said { .. } | Change::Unsaid { .. } => {
                 self.rooms.apply(change)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Moves what is in a folder. It looks at every node of the realm.
+    fn move_folder(&mut self, realm: &str, from: &str, to: Option<&str>) -> Result<(), Failure> {
+        let below = format!("{from}/");
+        let mut moved = Vec::new();
+        for row in self.nodes.range((realm, "")..)? {
+            let (key, path) = row?;
+            let (of, uuid) = key.value();
+            if of != realm {
+                break;
+            }
+            if let Some(rest) = path.value().strip_prefix(&below) {
+                let path = to.map(|to| format!("{to}/{rest}"));
+                moved.push((uuid.to_owned(), path));
+            }
+        }
+        for (uuid, path) in moved {
+            put(&mut self.nodes, (realm, &uuid), path.as_deref())?;
         }
         Ok(())
     }

@@ -79,6 +79,15 @@ pub enum Change {
         /// Its full path.
         path: Option<Arc<str>>,
     },
+    /// What is in a folder of Pydio has moved with it, or is gone with it.
+    Folder {
+        /// The tenant.
+        realm: RealmId,
+        /// The path that the folder had.
+        from: Arc<str>,
+        /// The path that it has.
+        to: Option<Arc<str>>,
+    },
     /// A user chose a status; `Online` is no choice.
     Chosen {
         /// The tenant.

@@ -51,7 +51,8 @@ impl<'a> RoomTables<'a> {
             | Change::Revoked { .. }
             | Change::Chosen { .. }
             | Change::Workspace { .. }
-            | Change::Node { .. } => {}
+            | Change::Node { .. }
+            | Change::Folder { .. } => {}
         }
         Ok(())
     }

@@ -138,6 +138,36 @@ fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     assert_eq!(read_back(folder.path()), SavedRealm::default());
 }
 
+#[test]
+fn what_is_in_a_folder_moves_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut file, _) = open(folder.path()).unwrap();
+    let node = |realm: &str, uuid: &str, path: &str| Change::Node {
+        realm: id(realm),
+        uuid: uuid.into(),
+        path: Some(path.into()),
+    };
+    let moved = |from: &str, to: Option<&str>| Change::Folder {
+        realm: id("default"),
+        from: from.into(),
+        to: to.map(Into::into),
+    };
+    for (uuid, path) in [("in", "a/b/c"), ("near", "a/b-2"), ("gone", "x/y"), ("it", "a/b")] {
+        file.commit(&[node("default", uuid, path), node("other", uuid, path)]).unwrap();
+    }
+    file.commit(&[moved("a/b", Some("z")), moved("x", None)]).unwrap();
+    drop(file);
+    let (_file, saved) = open(folder.path()).unwrap();
+    let check = |realm: &str, expected: &[(&str, &str)]| {
+        let nodes = saved[&id(realm)].nodes.iter();
+        let mut nodes: Vec<(&str, &str)> = nodes.map(|(uuid, path)| (&**uuid, &**path)).collect();
+        nodes.sort_unstable();
+        assert_eq!(nodes, expected);
+    };
+    check("default", &[("in", "z/c"), ("it", "a/b"), ("near", "a/b-2")]);
+    check("other", &[("gone", "x/y"), ("in", "a/b/c"), ("it", "a/b"), ("near", "a/b-2")]);
+}
+
 /// A keeper whose disk writes down what it gets.
 fn keeper() -> (Tasks, Journal, Arc<Mutex<Vec<Vec<Change>>>>) {
     let batches: Arc<Mutex<Vec<Vec<Change>>>> = Arc::default();

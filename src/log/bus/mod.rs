@@ -4,9 +4,6 @@
 
 pub(super) mod wire;
 
-/// Nodes of a realm whose paths are kept; those beyond are not known.
-pub(super) const NODES_MAX: usize = 1_000_000;
-
 /// One body of each kind.
 #[cfg(test)]
 pub(super) fn samples() -> Vec<crate::model::Body> {
@@ -25,7 +22,11 @@ pub(super) fn samples() -> Vec<crate::model::Body> {
             data: bytes::Bytes::from_static(b"{\"Type\":\"DELETE\"}"),
             node: node.map(text),
             origin: text("a node"),
-            place: node.map(|uuid| NodePlace { uuid: text(uuid), path: path.map(text) }),
+            place: node.map(|uuid| NodePlace {
+                uuid: text(uuid),
+                path: path.map(text),
+                from: path.map(|_| text("from/here")),
+            }),
         })
     };
     let rule = |who| Rule { who, path: "a/b".to_owned(), read: true, write: false };
@@ -47,6 +48,15 @@ pub(super) fn samples() -> Vec<crate::model::Body> {
         bus(BusTopic::Idm, BusStage::Void, None, None),
         Body::Workspace { id: id("w"), is: is.clone(), was: was.clone() },
         Body::Workspace { id: id("w"), is: was, was: is },
-        Body::Nodes(NodePaths { set: vec![(text("n"), text("a"))], remove: vec![text("m")] }),
+        Body::Nodes(NodePaths {
+            set: vec![(text("n"), text("a"))],
+            remove: vec![text("m")],
+            moved: Vec::new(),
+        }),
+        Body::Nodes(NodePaths {
+            set: vec![(text("n"), text("a"))],
+            remove: vec![text("m")],
+            moved: vec![(text("b"), Some(text("a"))), (text("c"), None)],
+        }),
     ]
 }

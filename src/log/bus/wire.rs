@@ -13,7 +13,7 @@ use crate::model::{
     Body, Bus, BusStage, BusTopic, Id, NodePaths, NodePlace, Root, Rule, Topic, Who, Workspace,
 };
 
-/// The header of a bus event. A script reads `s`, `u`, `f`, `g`, `x` and `q`.
+/// The header of a bus event. A script reads `s`, `u`, `f`, `g`, `x`, `q` and `o`.
 #[derive(Debug, Serialize, Deserialize)]
 struct BusHeader {
     /// Microseconds since 1970.
@@ -39,6 +39,9 @@ struct BusHeader {
     /// A node and its path; an empty one when it is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     q: Option<(String, String)>,
+    /// Where a folder was that moved, or is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    o: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -65,6 +68,9 @@ struct ChangeWire {
 struct NodesWire {
     set: Vec<(String, String)>,
     rm: Vec<String>,
+    /// Folders that moved with what is in them; an empty path for one that is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mv: Vec<(String, String)>,
 }
 
 /// Plain shapes always have a text; an empty one is refused when it is read.
@@ -145,9 +151,10 @@ fn bus_header(bus: &Bus, at_us: u64) -> String {
         f: first,
         g: last,
         x: matches!(bus.stage, BusStage::Merged { is_last: true, .. }),
-        q: bus.place.as_ref().map(|NodePlace { uuid, path }| {
+        q: bus.place.as_ref().map(|NodePlace { uuid, path, .. }| {
             ((**uuid).to_owned(), path.as_deref().unwrap_or_default().to_owned())
         }),
+        o: bus.place.as_ref().and_then(|place| place.from.as_deref().map(str::to_owned)),
     })
 }
 
@@ -166,6 +173,7 @@ fn bus(header: &[u8], data: Bytes) -> Result<(Bus, u64), Malformed> {
         'm' => BusStage::Merged { first: header.f, through: header.g, is_last: header.x },
         _ => return Err(Malformed),
     };
+    let from = header.o.map(Arc::from);
     let bus = Bus {
         topic: BusTopic::parse(&header.b).ok_or(Malformed)?,
         stage,
@@ -175,6 +183,7 @@ fn bus(header: &[u8], data: Bytes) -> Result<(Bus, u64), Malformed> {
         place: header.q.map(|(uuid, path)| NodePlace {
             uuid: Arc::from(uuid),
             path: (!path.is_empty()).then(|| Arc::from(path)),
+            from,
         }),
     };
     Ok((bus, header.at))
@@ -239,15 +248,20 @@ pub(in crate::log) fn nodes_text(nodes: &NodePaths) -> Bytes {
     let pair = |(uuid, path): &(Arc<str>, Arc<str>)| ((**uuid).to_owned(), (**path).to_owned());
     let set = nodes.set.iter().map(pair).collect();
     let rm = nodes.remove.iter().map(|uuid| (**uuid).to_owned()).collect();
-    text(&NodesWire { set, rm }).into()
+    let path = |path: Option<&str>| path.unwrap_or_default().to_owned();
+    let mv = nodes.moved.iter().map(|(from, to)| (path(Some(from)), path(to.as_deref())));
+    text(&NodesWire { set, rm, mv: mv.collect() }).into()
 }
 
 /// What [`nodes_text`] wrote.
 fn nodes(text: &[u8]) -> Result<NodePaths, Malformed> {
     let wire: NodesWire = serde_json::from_slice(text).map_err(|_| Malformed)?;
     let pair = |(uuid, path): (String, String)| (Arc::from(uuid), Arc::from(path));
+    let moved =
+        |(from, to): (String, String)| (Arc::from(from), (!to.is_empty()).then(|| Arc::from(to)));
     Ok(NodePaths {
         set: wire.set.into_iter().map(pair).collect(),
         remove: wire.rm.into_iter().map(Arc::from).collect(),
+        moved: wire.mv.into_iter().map(moved).collect(),
     })
 }

@@ -1,7 +1,7 @@
 //! The records that tell what happens in rooms.
 //!
 //! Invariants: their data begins with the kind and the object of the room, so that
-//! [`chat_subject`](crate::model::chat_subject) finds them without reading the rest.
+//! [`chat_subject`] finds them without reading the rest.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::wire::{DeletedWire, MessageWire, RoomWire};
 use crate::model::{
-    Body, CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, Event, RoomKey, SharedText,
-    Topic,
+    Body, CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, Event, RoomKey, RoomKind,
+    SharedText, Topic, chat_rest, chat_subject,
 };
 
 static ROOM: SharedText = SharedText::new(CHAT_ROOM);
@@ -56,6 +56,24 @@ pub(in crate::log) fn deleted(message: &ChatMessage, key: &RoomKey) -> Body {
         author: message.author.as_str(),
     };
     body(DELETED.get(), message.uuid.as_str().into(), Topic::Chat(message.room.clone()), &data)
+}
+
+/// The same body with the path that the node has which the room is about. It goes right
+/// behind what the room is about.
+pub(in crate::log) fn placed(body: Body, path: impl FnOnce(&str) -> Option<Arc<str>>) -> Body {
+    let Body::Event(event) = body else { return body };
+    let path = match (&event.to, chat_subject(&event.data)) {
+        (Topic::Chat(_), Some((RoomKind::Node, object))) => path(object),
+        _ => None,
+    };
+    let (Some(path), Some(rest)) = (path, chat_rest(&event.data)) else {
+        return Body::Event(event);
+    };
+    let (before, behind) = event.data.split_at(event.data.len() - rest.len());
+    // Serialising a text can't fail.
+    let path = serde_json::to_string(&*path).unwrap_or_default();
+    let data = [before, br#","path":"#, path.as_bytes(), behind].concat();
+    Body::Event(Event { data: Bytes::from(data), ..event })
 }
 
 /// The id of an event is the name of its message: a replay finds by it what was deleted.

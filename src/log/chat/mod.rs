@@ -65,6 +65,8 @@ pub enum ChatOp {
     Leave {
         /// Which room.
         key: RoomKey,
+        /// Whether the socket is told about the room in any case.
+        asks: bool,
         /// The socket.
         seat: ChatSeat,
     },

@@ -65,21 +65,77 @@ pub(in crate::log) async fn a_tail_begins_with_the_workspaces<B: Backend>() {
 /// Goal: where nodes are is what was told last, by whatever record.
 pub(in crate::log) async fn places_of_nodes_are_what_was_told_last<B: Backend>() {
     let stage = Stage::open::<B>(limits()).await;
-    let text = |text: &str| -> Arc<str> { Arc::from(text) };
     let place = async |uuid: &str| stage.log.node_path(&stage.realm, uuid).await.unwrap();
-    let set = vec![(text("n"), text("a/n")), (text("m"), text("a/m"))];
-    stage.append(Body::Nodes(NodePaths { set, remove: Vec::new() })).await;
+    stage.append(nodes(&[("n", "a/n"), ("m", "a/m")], &[])).await;
     assert_eq!(place("n").await.as_deref(), Some("a/n"));
-    let moved = |path: Option<&str>| {
-        let place = NodePlace { uuid: text("n"), path: path.map(text) };
-        let Body::Bus(event) = bus(BusStage::Whole, "{}") else { panic!("an event") };
-        Body::Bus(Bus { place: Some(place), ..event })
-    };
-    stage.append(moved(Some("b/n"))).await;
+    stage.append(moved("n", None, Some("b/n"))).await;
     assert_eq!(place("n").await.as_deref(), Some("b/n"));
-    stage.append(moved(None)).await;
-    stage.append(Body::Nodes(NodePaths { set: Vec::new(), remove: vec![text("m")] })).await;
+    stage.append(moved("n", None, None)).await;
+    stage.append(nodes(&[], &["m"])).await;
     assert_eq!((place("n").await, place("m").await), (None, None));
+}
+
+fn text(text: &str) -> Arc<str> {
+    Arc::from(text)
+}
+
+fn nodes(set: &[(&str, &str)], remove: &[&str]) -> Body {
+    let set = set.iter().map(|(uuid, path)| (text(uuid), text(path))).collect();
+    let remove = remove.iter().map(|uuid| text(uuid)).collect();
+    // What a draft says of folders does not count.
+    Body::Nodes(NodePaths { set, remove, moved: vec![(text("x"), None)] })
+}
+
+/// An event that says where a node is, and where it was when others go along.
+fn moved(uuid: &str, from: Option<&str>, path: Option<&str>) -> Body {
+    let place = NodePlace { uuid: text(uuid), path: path.map(text), from: from.map(text) };
+    let Body::Bus(event) = bus(BusStage::Whole, "{}") else { panic!("an event") };
+    Body::Bus(Bus { place: Some(place), ..event })
+}
+
+/// Goal: what is known in a folder that moves goes along, and nothing else does.
+pub(in crate::log) async fn a_folder_moves_with_what_is_in_it<B: Backend>() {
+    let stage = Stage::open::<B>(limits()).await;
+    let check = async |expected: [Option<&str>; 4]| {
+        for (uuid, expected) in ["deep", "near", "odd", "folder"].into_iter().zip(expected) {
+            let path = stage.log.node_path(&stage.realm, uuid).await.unwrap();
+            assert_eq!(path.as_deref(), expected, "{uuid}");
+        }
+    };
+    let odd = "a/b/it \"quotes\" \u{1f600}\n";
+    let all = [("deep", "a/b/c/d"), ("near", "a/b-2/x"), ("odd", odd), ("folder", "a/b")];
+    stage.append(nodes(&all, &[])).await;
+    check([Some("a/b/c/d"), Some("a/b-2/x"), Some(odd), Some("a/b")]).await;
+    stage.append(moved("folder", Some("a/b"), Some("z/y/b"))).await;
+    let odd = "z/y/b/it \"quotes\" \u{1f600}\n";
+    check([Some("z/y/b/c/d"), Some("a/b-2/x"), Some(odd), Some("z/y/b")]).await;
+    // By its name alone, onto a folder that is there.
+    stage.append(nodes(&[("folder", "a/b-2")], &[])).await;
+    let odd = "a/b-2/it \"quotes\" \u{1f600}\n";
+    check([Some("a/b-2/c/d"), Some("a/b-2/x"), Some(odd), Some("a/b-2")]).await;
+    // Into itself; both of those that are one now.
+    stage.append(moved("folder", Some("a/b-2"), Some("a/b-2/in"))).await;
+    let odd = "a/b-2/in/it \"quotes\" \u{1f600}\n";
+    check([Some("a/b-2/in/c/d"), Some("a/b-2/in/x"), Some(odd), Some("a/b-2/in")]).await;
+    // Nobody told of the folder before.
+    stage.append(moved("above", Some("a"), Some("b"))).await;
+    stage.append(moved("c", Some("b/b-2/in/c"), None)).await;
+    let odd = "b/b-2/in/it \"quotes\" \u{1f600}\n";
+    check([None, Some("b/b-2/in/x"), Some(odd), Some("b/b-2/in")]).await;
+    stage.append(nodes(&[("deep", "b/b-2/in/c/d")], &["folder"])).await;
+    check([Some("b/b-2/in/c/d"), None, None, None]).await;
+    let moved: Vec<_> = stage
+        .everything()
+        .await
+        .into_iter()
+        .filter_map(|record| match &record.body {
+            Body::Nodes(nodes) => Some(nodes.moved.clone()),
+            _ => None,
+        })
+        .collect();
+    let expected =
+        [vec![], vec![(text("z/y/b"), Some(text("a/b-2")))], vec![(text("b/b-2/in"), None)]];
+    assert_eq!(moved, expected, "who reads the log is told of the folders");
 }
 
 /// Goal: parts are merged exactly once, and before what has to come after them.

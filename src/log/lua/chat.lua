@@ -145,7 +145,9 @@ function verbs.leave()
     if not uuid then return { 'NO', 'room' } end
     local is_news = exit(uuid, cid)
     -- Told first, so that whoever leaves hears of it, too.
-    tell_room(read_room(uuid), is_news and 'h:' .. uuid or 'n:' .. cid)
+    if is_news or ARGV[FIRST + 2] == '1' then
+        tell_room(read_room(uuid), is_news and 'h:' .. uuid or 'n:' .. cid)
+    end
     tell_watch(uuid, false)
     return done('done')
 end

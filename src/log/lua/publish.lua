@@ -31,20 +31,13 @@ local function parts_before(b)
     return parts or nil
 end
 
-local NODES_MAX = 1000000
-
-local function place_node(uuid, path)
-    local key = base .. 'pf'
-    if path == '' then
-        call('HDEL', key, uuid)
-    elseif call('HLEN', key) < NODES_MAX or call('HEXISTS', key, uuid) == 1 then
-        call('HSET', key, uuid, path)
-    end
-end
-
 -- What a bus event changes beside the log.
 local function apply_bus(b, offset)
-    if b.q then place_node(b.q[1], b.q[2]) end
+    if b.q then
+        local path = b.q[2] ~= '' and b.q[2] or nil
+        if b.o then move_folder(b.o, path) end
+        place_node(b.q[1], path)
+    end
     if not b.u then return end
     local key = base .. 'pb'
     local parts = call('HGET', key, b.u)
@@ -73,7 +66,7 @@ local function apply(kind, address, header, offset)
         call('PEXPIRE', base .. 'sw:' .. string.sub(address, 3), header.ttl)
     elseif kind == 'n' then
         for _, pair in ipairs(header.set) do place_node(pair[1], pair[2]) end
-        for _, uuid in ipairs(header.rm) do place_node(uuid, '') end
+        for _, uuid in ipairs(header.rm) do place_node(uuid, nil) end
     elseif kind == 'r' then
         if header.scope == 's' then
             call('ZADD', base .. 'rs', int(header.before), header.id)
@@ -105,6 +98,19 @@ local function change_workspace(address, body)
         call('HSET', base .. 'pw', id, is)
     end
     return '{"is":' .. is .. ',"was":' .. (was or 'null') .. '}'
+end
+
+-- Moves folders with what is in them, and puts into the body which those are.
+local function move_folders(body, nodes)
+    local moved = {}
+    local function move(node, path)
+        local old = path_of(node)
+        if old and move_folder(old, path) then moved[#moved + 1] = { old, path or '' } end
+    end
+    for _, pair in ipairs(nodes.set) do move(pair[1], pair[2]) end
+    for _, node in ipairs(nodes.rm) do move(node, nil) end
+    if #moved == 0 then return nil end
+    return string.sub(body, 1, -2) .. ',"mv":' .. cjson.encode(moved) .. '}'
 end
 
 local answers = { 'OK', m.gid }
@@ -141,6 +147,8 @@ for index = OWN + 2, #ARGV, 6 do
         if kind == 'p' then
             record = made(tag, kind, address, text, change_workspace(address, body))
         end
+        local moved = kind == 'n' and move_folders(body, header)
+        if moved then record = made(tag, kind, address, text, moved) end
         records[#records + 1] = record
         if event then apply_bus(event, offset) end
         if header then apply(kind, address, header, offset) end

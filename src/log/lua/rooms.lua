@@ -12,11 +12,14 @@ local LISTED = 1000
 local function read_room(uuid)
     local v = call('HMGET', base .. 'kr:' .. uuid, 'k', 'o', 'l', 'u')
     if not v[1] then return nil end
+    -- Who may see what happens in the room of a node is decided by its path.
+    local path = v[1] == '3' and path_of(v[2] or '') or nil
     return { uuid = uuid, kind = v[1], object = v[2] or '', label = v[3] or '""', updated = v[4] or '0',
-        users = call('ZRANGE', base .. 'ku:' .. uuid, 0, LISTED - 1) }
+        path = path, users = call('ZRANGE', base .. 'ku:' .. uuid, 0, LISTED - 1) }
 end
 
 -- What a room is about, as the data of its events begins.
 local function subject(room)
-    return '{"kind":' .. room.kind .. ',"object":"' .. room.object .. '"'
+    local path = room.path and ',"path":' .. cjson.encode(room.path) or ''
+    return '{"kind":' .. room.kind .. ',"object":"' .. room.object .. '"' .. path
 end

@@ -7,10 +7,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::realm::Hasher;
 use crate::{
-    log::{
-        AppendError,
-        bus::{NODES_MAX, wire},
-    },
+    bus::Places,
+    log::{AppendError, bus::wire},
     model::{Body, Bus, BusStage, Id, NodePlace, Workspace},
     store::SavedRealm,
 };
@@ -19,7 +17,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct BusState {
     workspaces: HashMap<Id, Arc<Workspace>, Hasher>,
-    nodes: HashMap<Arc<str>, Arc<str>, Hasher>,
+    nodes: Places,
     /// Offsets of the parts that wait, by node.
     waiting: HashMap<Arc<str>, Vec<u64>, Hasher>,
 }
@@ -31,10 +29,13 @@ impl BusState {
             let workspace = wire::workspace(text.as_bytes()).ok()?;
             Some((id.clone(), Arc::new(workspace)))
         };
-        let nodes = saved.nodes.iter();
+        let mut nodes = Places::default();
+        for (uuid, path) in &saved.nodes {
+            nodes.set(uuid, Some(path));
+        }
         Self {
             workspaces: saved.workspaces.iter().filter_map(read).collect(),
-            nodes: nodes.map(|(uuid, path)| (Arc::clone(uuid), Arc::clone(path))).collect(),
+            nodes,
             waiting: HashMap::default(),
         }
     }
@@ -58,11 +59,22 @@ impl BusState {
         Err(AppendError::Waiting { first: at(parts.first()), last: at(parts.last()) })
     }
 
-    /// Adds to a body what only the log knows.
-    pub(super) fn complete(&self, body: Body) -> Body {
-        let Body::Workspace { id, is, .. } = body else { return body };
-        let was = self.workspaces.get(&id).cloned();
-        Body::Workspace { id, is, was }
+    /// Adds to a body what only the log knows. Folders move here.
+    pub(super) fn complete(&mut self, mut body: Body) -> Body {
+        if let Body::Workspace { id, was, .. } = &mut body {
+            *was = self.workspaces.get(id).cloned();
+        }
+        if let Body::Nodes(nodes) = &mut body {
+            nodes.moved.clear();
+            let set = nodes.set.iter().map(|(uuid, path)| (uuid, Some(path)));
+            for (uuid, path) in set.chain(nodes.remove.iter().map(|uuid| (uuid, None))) {
+                let Some(old) = self.nodes.path(uuid) else { continue };
+                if self.nodes.move_folder(&old, path.map(|path| &**path)) {
+                    nodes.moved.push((old, path.cloned()));
+                }
+            }
+        }
+        body
     }
 
     /// Takes note of a change at `offset`.
@@ -75,29 +87,20 @@ impl BusState {
         }
         if let Body::Nodes(nodes) = body {
             for (uuid, path) in &nodes.set {
-                self.place(uuid, Some(path));
+                self.nodes.set(uuid, Some(path));
             }
             for uuid in &nodes.remove {
-                self.place(uuid, None);
+                self.nodes.set(uuid, None);
             }
         }
         if let Body::Bus(bus) = body {
-            if let Some(NodePlace { uuid, path }) = &bus.place {
-                self.place(uuid, path.as_ref());
+            if let Some(NodePlace { uuid, path, from }) = &bus.place {
+                if let Some(from) = from {
+                    self.nodes.move_folder(from, path.as_deref());
+                }
+                self.nodes.set(uuid, path.as_deref());
             }
             self.wait(bus, offset);
-        }
-    }
-
-    fn place(&mut self, uuid: &Arc<str>, path: Option<&Arc<str>>) {
-        match path {
-            Some(path) if self.nodes.len() < NODES_MAX || self.nodes.contains_key(uuid) => {
-                self.nodes.insert(Arc::clone(uuid), Arc::clone(path));
-            }
-            Some(_) => {}
-            None => {
-                self.nodes.remove(uuid);
-            }
         }
     }
 
@@ -121,7 +124,7 @@ impl BusState {
 
     /// Where a node is.
     pub(super) fn node_path(&self, uuid: &str) -> Option<Arc<str>> {
-        self.nodes.get(uuid).cloned()
+        self.nodes.path(uuid)
     }
 
     /// All workspaces.

@@ -129,14 +129,16 @@ impl Rooms {
                 self.tell_joiner(&uuid, &seat, (is_news, asks, is_subscribed(&uuid)), &mut done)?;
                 Ok(done)
             }
-            ChatOp::Leave { key, seat } => {
+            ChatOp::Leave { key, asks, seat } => {
                 let uuid = self.by_key.get(&key).ok_or(ChatRefusal::NoRoom)?.clone();
                 let mut done = Done::of(ChatOutcome::Done);
                 let is_news = self.exit(step, &uuid, seat.connection);
                 let to = is_news.then(|| Topic::Chat(uuid.clone()));
                 let room = self.rooms.get(&uuid).ok_or(ChatRefusal::NoRoom)?.shown(&uuid);
                 // Told first, so that whoever leaves hears of it, too.
-                done.bodies.push(events::room(&room, to.unwrap_or(own(&seat))));
+                if let Some(to) = to.or_else(|| asks.then(|| own(&seat))) {
+                    done.bodies.push(events::room(&room, to));
+                }
                 let remove = vec![Topic::Chat(uuid)];
                 let connection = seat.connection;
                 done.bodies.push(Body::Watch { connection, add: Vec::new(), remove });

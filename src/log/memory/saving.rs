@@ -37,6 +37,11 @@ pub(super) fn changes(realm: &RealmId, records: &[Arc<Record>]) -> Vec<Change> {
         uuid: Arc::clone(uuid),
         path: path.cloned(),
     };
+    let folder = |from: &Arc<str>, to: Option<&Arc<str>>| Change::Folder {
+        realm: realm.clone(),
+        from: Arc::clone(from),
+        to: to.cloned(),
+    };
     let mut changes = Vec::new();
     for record in records {
         match &record.body {
@@ -53,11 +58,14 @@ pub(super) fn changes(realm: &RealmId, records: &[Arc<Record>]) -> Vec<Change> {
                 text: is.as_deref().map(workspace_text),
             }),
             Body::Nodes(nodes) => {
+                changes.extend(nodes.moved.iter().map(|(from, to)| folder(from, to.as_ref())));
                 changes.extend(nodes.set.iter().map(|(uuid, path)| node(uuid, Some(path))));
                 changes.extend(nodes.remove.iter().map(|uuid| node(uuid, None)));
             }
             Body::Bus(bus) => {
                 let place = bus.place.iter();
+                let moved = place.clone().filter_map(|place| Some((place.from.as_ref()?, place)));
+                changes.extend(moved.map(|(from, place)| folder(from, place.path.as_ref())));
                 changes.extend(place.map(|place| node(&place.uuid, place.path.as_ref())));
             }
             Body::Revocation(revocation) => changes

@@ -6,7 +6,8 @@
 
 use super::{
     super::{
-        ChatDone, ChatError, ChatOp, ChatOutcome, ChatRefusal, ChatStore, LogError, Page, PageQuery,
+        ChatDone, ChatError, ChatOp, ChatOutcome, ChatRefusal, ChatStore, LogError, Page,
+        PageQuery, chat::events,
     },
     MemoryLog, RETRY_AFTER, Realm, STEP_DRAFTS_MAX,
     chat::Step,
@@ -151,6 +152,8 @@ impl RealmState {
             max -= bodies.len();
             let Some((_, bodies)) = self.telling.pop_front() else { return };
             for body in bodies {
+                // Where the node is when it is told, not when it happened.
+                let body = events::placed(body, |node| self.node_path(node));
                 self.enter(body, now_us, sequel);
             }
         }

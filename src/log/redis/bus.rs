@@ -4,12 +4,10 @@
 
 use std::sync::Arc;
 
-use redis::{Pipeline, Value};
-
 use super::{
     super::LogError,
-    context::{Context, nonsense, unavailable},
-    reply::as_text,
+    context::{Context, nonsense, text, unavailable},
+    scripts::PLACE,
 };
 use crate::model::RealmId;
 
@@ -19,13 +17,11 @@ pub(super) async fn node_path(
     realm: &RealmId,
     uuid: &str,
 ) -> Result<Option<Arc<str>>, LogError> {
-    let key = context.key(realm, "pf");
-    let mut command = Pipeline::new();
-    command.cmd("HGET").arg(&key).arg(uuid);
-    let reply = context.client.query("node_path", &key, &command).await;
-    match reply.map_err(|error| unavailable("a node", &error))?.pop() {
-        Some(Value::Nil) => Ok(None),
-        Some(value) => Ok(Some(Arc::from(as_text(&value).ok_or_else(|| nonsense("a node"))?))),
-        None => Err(nonsense("a node")),
+    let reply = context.run(realm, &PLACE, [text(uuid)]).await;
+    let reply = reply.map_err(|error| unavailable("a node", &error))?;
+    match (reply.word(), reply.text(1)) {
+        (Some("OK"), Some(path)) => Ok(Some(Arc::from(path))),
+        (Some("UNKNOWN"), _) => Ok(None),
+        (_, _) => Err(nonsense("a node")),
     }
 }

@@ -95,8 +95,10 @@ impl ChatStore for RedisLog {
                     vec![kind, object, label, text(uuid.as_str()), flag(*creates), flag(*asks)];
                 Call { verb: "join", records: 2, seat: Some(seat), own }
             }
-            ChatOp::Leave { key, seat } => {
-                Call { verb: "leave", records: 2, seat: Some(seat), own: named(key).into() }
+            ChatOp::Leave { key, asks, seat } => {
+                let [kind, object] = named(key);
+                let own = vec![kind, object, flag(*asks)];
+                Call { verb: "leave", records: 2, seat: Some(seat), own }
             }
             ChatOp::Return { rooms, seat } => return self.each(realm, "return", rooms, seat).await,
             ChatOp::End { rooms, seat } => return self.each(realm, "end", rooms, seat).await,

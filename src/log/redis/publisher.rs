@@ -65,10 +65,13 @@ impl Context {
     /// A draft as it travels.
     pub(super) fn parcel(&self, draft: Draft) -> Parcel {
         let ttl = u64::try_from(self.limits.session_ttl.as_millis()).unwrap_or(u64::MAX);
-        // What a workspace was is for the log to say.
+        // What a workspace was, and what moved with a folder, is for the log to say.
         let mut body = draft.body;
         if let Body::Workspace { was, .. } = &mut body {
             *was = None;
+        }
+        if let Body::Nodes(nodes) = &mut body {
+            nodes.moved.clear();
         }
         let entry = wire::encode(&body, self.clock.now_us(), ttl);
         // Only an id asks for the mark of the body.

@@ -11,6 +11,7 @@ use crate::redis_client::Script;
 const PRELUDE: &str = include_str!("../lua/prelude.lua");
 const PEOPLE: &str = include_str!("../lua/people.lua");
 const SNAPSHOT: &str = include_str!("../lua/snapshot.lua");
+const PLACES: &str = include_str!("../lua/places.lua");
 const ROOMS: &str = include_str!("../lua/rooms.lua");
 const SESSION: &str = include_str!("../lua/session.lua");
 
@@ -22,7 +23,7 @@ macro_rules! script {
 }
 
 // Repeating a publish is for those who know the ids of all its records.
-script!(PUBLISH, "publish", false, [PEOPLE, include_str!("../lua/publish.lua")]);
+script!(PUBLISH, "publish", false, [PEOPLE, PLACES, include_str!("../lua/publish.lua")]);
 script!(OPEN, "open", true, [PEOPLE, SNAPSHOT, include_str!("../lua/open.lua")]);
 script!(CLAIM, "claim", true, [PEOPLE, SNAPSHOT, SESSION, include_str!("../lua/claim.lua")]);
 script!(LEAVE, "checkpoint", true, [include_str!("../lua/leave.lua")]);
@@ -35,8 +36,9 @@ script!(
 );
 script!(WORKSPACES, "workspaces", true, [include_str!("../lua/workspaces.lua")]);
 script!(BEAT, "beat", true, [include_str!("../lua/beat.lua")]);
-script!(CHAT, "chat", true, [PEOPLE, ROOMS, include_str!("../lua/chat.lua")]);
-script!(PAGE, "chat", true, [ROOMS, include_str!("../lua/page.lua")]);
+script!(CHAT, "chat", true, [PEOPLE, PLACES, ROOMS, include_str!("../lua/chat.lua")]);
+script!(PAGE, "chat", true, [include_str!("../lua/page.lua")]);
+script!(PLACE, "node_path", true, [PLACES, include_str!("../lua/place.lua")]);
 script!(READ, "range", true, [include_str!("../lua/read.lua")]);
 script!(REPORT, "report", true, [include_str!("../lua/report.lua")]);
 

@@ -4,34 +4,40 @@
 //! - rights are asked for each time, and who says something is who was proved;
 //! - a refusal is told, and the socket stays; what is no message of the chat is ignored.
 //!
-//! Not here: reading the history (`history`).
+//! Not here: reading the history (`history`), what a session may (`rights`).
 
 use std::{collections::HashMap, sync::Arc};
+
+use tokio::time::Instant;
 
 use super::{PydioClient, reply_error};
 use crate::{
     clock::random_connection_id,
     dialect::pydio::chat::{RoomRef, Saying, Wish, decode, message},
     log::LogError,
-    model::{ChatSeat, CloseCode, Id, Rights, RoomKey, RoomKind, Subject},
-    node::{ChatDone, ChatError, ChatOp, ChatOutcome, Seat},
+    model::{ChatSeat, Id, RoomKey},
+    node::{ChatDone, ChatError, ChatOp, ChatOutcome, Seat, Stay},
     session::{context::Context, ending::Client},
 };
 
 pub(super) const UNAVAILABLE: &str = "the server can't do this now, try again";
-const NOT_ALLOWED: &str = "you may not enter this room";
 const NOT_JOINED: &str = "join the room first";
-const READ_ONLY: &str = "this room is read-only for you";
 const TOO_MANY: &str = "too many rooms";
 
 /// The rooms that a session is in.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(pub(super) HashMap<Id, Joined>);
+pub(super) struct Rooms {
+    pub(super) all: HashMap<Id, Joined>,
+    /// Tells when a right may have ended; `None` without rooms.
+    pub(super) stay: Option<Stay>,
+    /// Rooms about which the log could not be asked, and when it is asked again.
+    pub(super) unsure: Option<(Instant, Vec<RoomKey>)>,
+}
 
 /// One of them, and how far its history was read.
 #[derive(Debug)]
 pub(super) struct Joined {
-    key: RoomKey,
+    pub(super) key: RoomKey,
     pub(super) read: Option<Read>,
 }
 
@@ -48,8 +54,8 @@ pub(super) struct Read {
 
 /// What a client is told instead, and the room that it is put out of.
 pub(super) struct Refused {
-    told: String,
-    put_out: Option<RoomKey>,
+    pub(super) told: String,
+    pub(super) put_out: Option<RoomKey>,
 }
 
 impl From<&'static str> for Refused {
@@ -74,90 +80,48 @@ impl From<ChatError> for Refused {
 }
 
 impl Rooms {
+    /// None yet, for the session of `client`.
+    pub(super) fn none(client: &Client) -> Self {
+        let stay = Some(client.context.node.stay(&client.seat));
+        Self { all: HashMap::new(), stay, unsure: None }
+    }
+
+    pub(super) fn add(&mut self, uuid: Id, key: &RoomKey) {
+        self.all.entry(uuid).or_insert_with(|| Joined { key: key.clone(), read: None });
+    }
+
+    /// To be called before rights are asked for: one that ends meanwhile is told.
+    pub(super) fn watch(&self, key: &RoomKey) {
+        if let Some(stay) = &self.stay {
+            stay.enter(key);
+        }
+    }
+
+    /// Ends what [`Rooms::watch`] began, when the session is not in the room.
+    pub(super) fn unwatch(&self, key: &RoomKey) {
+        let is_there = self.all.values().any(|joined| joined.key == *key);
+        if let Some(stay) = self.stay.as_ref().filter(|_| !is_there) {
+            stay.leave(key);
+        }
+    }
+
     fn find(&self, room: &RoomRef) -> Option<(&Id, &RoomKey)> {
         match room {
-            RoomRef::Uuid(uuid) => self.0.get_key_value(uuid).map(|(uuid, one)| (uuid, &one.key)),
+            RoomRef::Uuid(uuid) => self.all.get_key_value(uuid).map(|(uuid, one)| (uuid, &one.key)),
             RoomRef::Key(key) => {
-                let mut all = self.0.iter().map(|(uuid, one)| (uuid, &one.key));
+                let mut all = self.all.iter().map(|(uuid, one)| (uuid, &one.key));
                 all.find(|(_, known)| *known == key)
             }
         }
     }
 
-    fn uuids(&self) -> Vec<Id> {
-        self.0.keys().cloned().collect()
+    pub(super) fn uuids(&self) -> Vec<Id> {
+        self.all.keys().cloned().collect()
     }
 }
 
-fn chat_seat(seat: &Seat) -> ChatSeat {
+pub(super) fn chat_seat(seat: &Seat) -> ChatSeat {
     ChatSeat { connection: seat.connection, user: seat.identity.user.clone() }
-}
-
-fn subject(seat: &Seat) -> Subject {
-    let mut roles = seat.identity.roles.clone();
-    roles.sort_unstable();
-    roles.dedup();
-    Subject { roles, profile: seat.identity.profile.clone() }
-}
-
-async fn rights(client: &Client, key: &RoomKey) -> Result<Rights, Refused> {
-    let subject = subject(&client.seat);
-    Ok(client.context.node.chat_rights(&client.seat, &subject, key).await?)
-}
-
-/// Who may not be in a room. Records of what happens in a workspace are withheld by
-/// themselves; whoever may not see a node must not be in its room.
-fn forbidden(key: &RoomKey) -> Refused {
-    let put_out = (key.kind == RoomKind::Node).then(|| key.clone());
-    Refused { told: NOT_ALLOWED.to_owned(), put_out }
-}
-
-/// The rooms of a session that goes on, in which its user is there again.
-pub(super) async fn go_on(client: &Client) -> Rooms {
-    let (node, seat) = (&client.context.node, &client.seat);
-    let joined = match node.chat_joined(seat).await {
-        Ok(joined) => joined,
-        Err(error) => {
-            // It comes again: without its rooms it would seem to be in none.
-            tracing::debug!(%error, "rooms of a session are not known");
-            client.socket.abandon(CloseCode::TryLater, "the server can't do this now");
-            return Rooms::default();
-        }
-    };
-    let rooms = joined.into_iter().map(|(uuid, key)| (uuid, Joined { key, read: None }));
-    let rooms = Rooms(rooms.collect());
-    step(&client.context, seat, |seat| ChatOp::Return { rooms: rooms.uuids(), seat }).await;
-    rooms
-}
-
-/// Takes the rooms of one session of a user into another one, as far as they are still
-/// allowed, so that nobody is seen going.
-pub(super) async fn move_rooms(from: (&Seat, Rooms), client: &Client) -> Rooms {
-    let (old, rooms) = from;
-    let is_same = old.identity.user == client.seat.identity.user
-        && old.identity.realm == client.seat.identity.realm;
-    let mut moved = Rooms::default();
-    for joined in rooms.0.values().filter(|_| is_same) {
-        let may = rights(client, &joined.key).await;
-        if !may.is_ok_and(|rights| rights.read) {
-            continue;
-        }
-        let op = ChatOp::Join {
-            key: joined.key.clone(),
-            label: Arc::from(""),
-            uuid: new_name(),
-            creates: false,
-            asks: false,
-            seat: chat_seat(&client.seat),
-        };
-        if let Ok(ChatDone { outcome: ChatOutcome::Joined(room), .. }) =
-            client.context.node.chat(&client.seat, op).await
-        {
-            moved.0.insert(room.uuid, Joined { key: joined.key.clone(), read: None });
-        }
-    }
-    end(&client.context, old, &rooms).await;
-    moved
 }
 
 /// Nobody is there any more for the rooms of a socket that ended.
@@ -166,7 +130,7 @@ pub(super) async fn end(context: &Context, seat: &Seat, rooms: &Rooms) {
 }
 
 /// Does what needs no answer: whoever is not there ends by silence.
-async fn step(context: &Context, seat: &Seat, op: impl FnOnce(ChatSeat) -> ChatOp) {
+pub(super) async fn step(context: &Context, seat: &Seat, op: impl FnOnce(ChatSeat) -> ChatOp) {
     let op = op(chat_seat(seat));
     let has_rooms = match &op {
         ChatOp::Return { rooms, .. } | ChatOp::End { rooms, .. } => !rooms.is_empty(),
@@ -182,7 +146,7 @@ async fn step(context: &Context, seat: &Seat, op: impl FnOnce(ChatSeat) -> ChatO
 }
 
 /// A name that nothing has.
-fn new_name() -> Id {
+pub(super) fn new_name() -> Id {
     let name = random_connection_id();
     #[expect(clippy::expect_used, reason = "26 letters and digits are a name")]
     Id::parse(name.as_str()).expect("a name")
@@ -223,35 +187,19 @@ impl PydioClient {
         }
     }
 
-    /// Ends the stay in a room, if there is one. Silence ends what can't be ended now.
-    async fn put_out(&mut self, key: RoomKey) {
-        let Ok((uuid, _)) = self.joined(&RoomRef::Key(key.clone())) else { return };
-        let seat = chat_seat(&self.client.seat);
-        if self.chat(ChatOp::Leave { key, seat }).await.is_ok() {
-            self.rooms.0.remove(&uuid);
-        }
+    /// The session is in this room no more.
+    pub(super) fn forget(&mut self, uuid: &Id, key: &RoomKey) {
+        self.rooms.all.remove(uuid);
+        self.rooms.unwatch(key);
     }
 
     /// A room that the session is in.
-    fn joined(&self, room: &RoomRef) -> Result<(Id, RoomKey), Refused> {
+    pub(super) fn joined(&self, room: &RoomRef) -> Result<(Id, RoomKey), Refused> {
         let (uuid, key) = self.rooms.find(room).ok_or(NOT_JOINED)?;
         Ok((uuid.clone(), key.clone()))
     }
 
-    async fn may_read(&self, key: &RoomKey) -> Result<(), Refused> {
-        let rights = rights(&self.client, key).await?;
-        if rights.read { Ok(()) } else { Err(forbidden(key)) }
-    }
-
-    async fn may_write(&self, key: &RoomKey) -> Result<(), Refused> {
-        match rights(&self.client, key).await? {
-            Rights { read: true, write: true } => Ok(()),
-            Rights { read: true, write: false } => Err(READ_ONLY.into()),
-            Rights { read: false, .. } => Err(forbidden(key)),
-        }
-    }
-
-    async fn chat(&self, op: ChatOp) -> Result<ChatOutcome, Refused> {
+    pub(super) async fn chat(&self, op: ChatOp) -> Result<ChatOutcome, Refused> {
         let Client { context, seat, .. } = &self.client;
         let ChatDone { outcome, offset } = context.node.chat(seat, op).await?;
         // What is answered from here on comes after what the room was told.
@@ -265,10 +213,22 @@ impl PydioClient {
         is_ping: bool,
         wants_history: bool,
     ) -> Result<(), Refused> {
-        self.may_read(&key).await?;
+        self.rooms.watch(&key);
+        let joined = self.try_join((&key, label), is_ping, wants_history).await;
+        self.rooms.unwatch(&key);
+        joined
+    }
+
+    async fn try_join(
+        &mut self,
+        (key, label): (&RoomKey, Arc<str>),
+        is_ping: bool,
+        wants_history: bool,
+    ) -> Result<(), Refused> {
+        self.may_read(key).await?;
         let max = self.client.context.limits().subscriptions_per_connection;
         let is_known = self.rooms.find(&RoomRef::Key(key.clone())).is_some();
-        if !is_known && self.rooms.0.len() >= max {
+        if !is_known && self.rooms.all.len() >= max {
             return Err(TOO_MANY.into());
         }
         let op = ChatOp::Join {
@@ -280,8 +240,7 @@ impl PydioClient {
             seat: chat_seat(&self.client.seat),
         };
         if let ChatOutcome::Joined(room) = self.chat(op).await? {
-            let joined = Joined { key: key.clone(), read: None };
-            self.rooms.0.entry(room.uuid.clone()).or_insert(joined);
+            self.rooms.add(room.uuid.clone(), key);
             if wants_history {
                 self.everything(&room.uuid).await?;
             }
@@ -292,8 +251,8 @@ impl PydioClient {
     async fn leave_room(&mut self, key: RoomKey) -> Result<(), Refused> {
         let (uuid, _) = self.joined(&RoomRef::Key(key.clone()))?;
         let seat = chat_seat(&self.client.seat);
-        self.chat(ChatOp::Leave { key, seat }).await?;
-        self.rooms.0.remove(&uuid);
+        self.chat(ChatOp::Leave { key: key.clone(), asks: true, seat }).await?;
+        self.forget(&uuid, &key);
         Ok(())
     }
 

@@ -58,7 +58,7 @@ impl PydioClient {
             Paging::Page { offset, limit: 0 } => (offset, PAGE_MAX),
             Paging::Page { offset, limit } => (offset, limit.min(PAGE_MAX)),
         };
-        let read = self.rooms.0.get(uuid).and_then(|joined| joined.read);
+        let read = self.rooms.all.get(uuid).and_then(|joined| joined.read);
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let query = |before, skip| PageQuery { before, skip: count(skip), limit: count(limit) };
         let query = match read {
@@ -73,7 +73,7 @@ impl PydioClient {
         let (oldest, newest) = (page.first().cloned(), page.last().map(|(number, _)| *number));
         let is_full = u64::try_from(page.len()).is_ok_and(|found| found == limit);
         if let (Some((oldest, _)), Some(newest), Some(joined)) =
-            (&oldest, newest, self.rooms.0.get_mut(uuid))
+            (&oldest, newest, self.rooms.all.get_mut(uuid))
         {
             let begun = joined.read.filter(|_| offset != 0).map(|read| read.newest);
             let newest = begun.unwrap_or(newest);

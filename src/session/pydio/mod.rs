@@ -11,13 +11,14 @@
 mod chat;
 mod history;
 mod outside;
+mod rights;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use self::{chat::Rooms, outside::Outside};
+use self::{chat::Rooms, outside::Outside, rights::Cause};
 use super::{
     context::Context,
     doorkeeper::{Admission, Ticket},
@@ -100,9 +101,15 @@ pub(super) fn run(
         // The block keeps the client in place: a function would keep room for it twice.
         sessions.spawn(async move {
             loop {
-                let next = match seated.client.next().await {
-                    Heard::End(end) => return Box::pin(seated.leave(end)).await,
-                    heard @ (Heard::Text(_) | Heard::Binary(_)) => {
+                let next = match seated.next().await {
+                    Cause::Heard(Heard::End(end)) => return Box::pin(seated.leave(end)).await,
+                    Cause::Stirred(rooms) => {
+                        if shielded(Box::pin(seated.ask_rights(rooms))).await.is_err() {
+                            seated.client.panicked();
+                        }
+                        Next::Stay
+                    }
+                    Cause::Heard(heard @ (Heard::Text(_) | Heard::Binary(_))) => {
                         match shielded(Box::pin(seated.hear(heard))).await {
                             Ok(next) => next,
                             Err(_panicked) => {
@@ -163,11 +170,12 @@ impl Base {
         let refusal = match context.node.connect(arrival).await {
             Welcome::Fresh(seat) => {
                 let client = Client::begin(context, socket, seat).await;
-                return Some(PydioClient { client, base: self, rooms: Rooms::default() });
+                let rooms = if is_chat { Rooms::none(&client) } else { Rooms::default() };
+                return Some(PydioClient { client, base: self, rooms });
             }
             Welcome::Resumed(seat) => {
                 let client = Client::begin(context, socket, seat).await;
-                let rooms = if is_chat { chat::go_on(&client).await } else { Rooms::default() };
+                let rooms = if is_chat { rights::go_on(&client).await } else { Rooms::default() };
                 return Some(PydioClient { client, base: self, rooms });
             }
             Welcome::Ended => Refusal::Ended,
@@ -277,7 +285,9 @@ impl PydioClient {
             }
         }
         let mut seated = base.seat(context, socket, Proved { since, ..proved }).await?;
-        seated.rooms = chat::move_rooms((&old, rooms), &seated.client).await;
+        if seated.base.route == PydioRoute::Chat {
+            seated.rooms = rights::move_rooms((&old, rooms), &seated.client).await;
+        }
         Some(seated)
     }
 }

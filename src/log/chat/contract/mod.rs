@@ -184,7 +184,7 @@ where
     assert_eq!(stage.join(&node("n"), &second).await.users, [id("alice"), id("bob")]);
     let own = Topic::Connection(second.connection);
     assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), own)], "only it is told");
-    let leave = |seat: &ChatSeat| ChatOp::Leave { key: node("n"), seat: seat.clone() };
+    let leave = |seat: &ChatSeat| ChatOp::Leave { key: node("n"), asks: true, seat: seat.clone() };
     stage.try_do(leave(&first)).await.unwrap();
     assert_eq!(stage.users(&node("n")).await, ["alice", "bob"]);
     let before = stage.top().await;
@@ -192,7 +192,7 @@ where
     assert_eq!(stage.users(&node("n")).await, ["bob"]);
     assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), Topic::Chat(room.uuid))]);
     assert_eq!(
-        stage.refused(ChatOp::Leave { key: node("x"), seat: bob }).await,
+        stage.refused(ChatOp::Leave { key: node("x"), asks: true, seat: bob }).await,
         ChatRefusal::NoRoom
     );
 }
@@ -231,7 +231,7 @@ where
     stage.try_do(join(&node("n"), &alice, false, true)).await.unwrap();
     let own = Topic::Connection(alice.connection);
     assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), own)]);
-    stage.try_do(ChatOp::Leave { key: node("n"), seat: alice.clone() }).await.unwrap();
+    stage.try_do(ChatOp::Leave { key: node("n"), asks: true, seat: alice.clone() }).await.unwrap();
     let (_, watches) = stage.log.session(&stage.realm, alice.connection).await.unwrap().unwrap();
     assert!(!watches.is_open(&topic));
 }

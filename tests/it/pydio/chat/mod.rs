@@ -3,6 +3,7 @@
 mod badinput;
 mod crashes;
 mod resume;
+mod rights;
 mod rooms;
 
 use serde_json::{Value, json};
@@ -86,6 +87,12 @@ async fn told(client: &mut Client) -> String {
     assert_eq!(error["@type"], "error", "{error}");
     assert_eq!(error["jwt"], "", "{error}");
     error["error"].as_str().unwrap().to_owned()
+}
+
+/// Who is in a room.
+fn users(update: &Value) -> Vec<&str> {
+    let users = update["Room"]["Users"].as_array();
+    users.into_iter().flatten().map(|user| user.as_str().unwrap()).collect()
 }
 
 /// The next text, pings aside; `None` when the socket has ended.

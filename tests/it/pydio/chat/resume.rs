@@ -9,7 +9,7 @@ use crate::pydio::on_one_and_on_two;
 on_one_and_on_two!(a_resume_needs_no_joining, a_deleted_message_is_a_number_without_a_body);
 
 /// A numbered client, and the name of its connection.
-async fn numbered(stage: &Stage, user: &str) -> (Client, String) {
+pub(super) async fn numbered(stage: &Stage, user: &str) -> (Client, String) {
     let mut client = Client::open(stage.server().public, "/ws/chat").await;
     client.send(json!({"@type": "subscribe", "jwt": stage.token(user), "resume": true})).await;
     let hello = client.push().await;
@@ -18,7 +18,7 @@ async fn numbered(stage: &Stage, user: &str) -> (Client, String) {
 }
 
 /// The same connection on another socket, from number `next` on.
-async fn resumed(stage: &Stage, user: &str, connection: &str, next: u64) -> Client {
+pub(super) async fn resumed(stage: &Stage, user: &str, connection: &str, next: u64) -> Client {
     let path = format!("/ws/chat?connection_id={connection}&sequence_number={next}");
     let mut client = Client::open(stage.server().public, &path).await;
     client.send(json!({"@type": "subscribe", "jwt": stage.token(user), "resume": true})).await;

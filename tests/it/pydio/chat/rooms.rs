@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Client, Stage, ask, chatter, file, history, join, next, post, post_as, ruled_file, said, texts,
-    told,
+    told, users,
 };
 use crate::pydio::on_one_and_on_two;
 
@@ -23,16 +23,9 @@ on_one_and_on_two!(
     a_socket_that_ends_leaves_when_it_was_the_last,
     leaving_ends_what_is_heard,
     a_retry_by_its_name_says_it_once,
-    whoever_is_put_out_of_a_workspace_hears_and_says_nothing,
     rooms_are_about_something_that_one_may_see,
-    whoever_may_not_see_a_file_any_more_is_put_out_of_its_room,
     the_documented_vocabulary_works,
 );
-
-fn users(update: &Value) -> Vec<&str> {
-    let users = update["Room"]["Users"].as_array();
-    users.into_iter().flatten().map(|user| user.as_str().unwrap()).collect()
-}
 
 async fn s10_joining_a_new_room_tells_who_is_there(stage: &Stage) {
     let room = file(stage).await;
@@ -267,27 +260,6 @@ async fn a_retry_by_its_name_says_it_once(stage: &Stage) {
     assert_eq!(history(&mut bob, &room, 1).await, ["once"]);
 }
 
-async fn whoever_is_put_out_of_a_workspace_hears_and_says_nothing(stage: &Stage) {
-    file(stage).await;
-    let room = json!({"Type": "WORKSPACE", "RoomTypeObject": "ws-9", "RoomLabel": "Team"});
-    let (mut alice, mut bob) = (chatter(stage, "alice").await, chatter(stage, "bob").await);
-    let uuid = join(&mut alice, &room).await;
-    join(&mut bob, &room).await;
-    assert_eq!(alice.push().await["Room"]["RoomLabel"], "Team");
-    said(&mut alice, &uuid, "for both").await;
-    assert_eq!(texts(&mut bob, 1).await, ["for both"]);
-    let body = json!({"topic": {"workspace": "ws-9"}, "remove": ["bob"]});
-    stage.call("POST", "members", body).await;
-    said(&mut alice, &uuid, "secret").await;
-    post(&mut bob, &uuid, "still here").await;
-    assert_eq!(told(&mut bob).await, "you may not enter this room", "and no secret before");
-    bob.send(json!({"@type": "HISTORY", "Room": room})).await;
-    assert_eq!(told(&mut bob).await, "you may not enter this room");
-    stage.members("ws-9", &["bob"]).await;
-    said(&mut alice, &uuid, "welcome back").await;
-    assert_eq!(texts(&mut bob, 1).await, ["welcome back"]);
-}
-
 async fn rooms_are_about_something_that_one_may_see(stage: &Stage) {
     let rules = json!([{"user": "bob", "path": "reports", "read": false, "write": false}]);
     let room = ruled_file(stage, rules).await;
@@ -302,23 +274,6 @@ async fn rooms_are_about_something_that_one_may_see(stage: &Stage) {
     for allowed in [user("bob"), workspace("ws-9"), json!({"Type": "GLOBAL"}), json!({})] {
         join(&mut bob, &allowed).await;
     }
-}
-
-async fn whoever_may_not_see_a_file_any_more_is_put_out_of_its_room(stage: &Stage) {
-    let room = file(stage).await;
-    let (mut alice, mut bob) = (chatter(stage, "alice").await, chatter(stage, "bob").await);
-    let uuid = join(&mut alice, &room).await;
-    join(&mut bob, &room).await;
-    alice.push().await;
-    let rules = json!([{"user": "bob", "path": "reports", "read": false, "write": false}]);
-    stage.ruled_workspace("ws-9", "common", rules).await;
-    let ping = json!({"@type": "JOIN", "Room": room, "Message": {"Message": "PING"}});
-    bob.send(ping).await;
-    assert_eq!(users(&bob.push().await), ["alice"], "the last that it hears");
-    assert_eq!(told(&mut bob).await, "you may not enter this room");
-    assert_eq!(users(&alice.push().await), ["alice"]);
-    said(&mut alice, &uuid, "secret").await;
-    bob.settled().await;
 }
 
 async fn the_documented_vocabulary_works(stage: &Stage) {
