@@ -7,42 +7,10 @@ use serde_json::{Value, json};
 use super::stage::{Client, Stage};
 use crate::support::socket::Frame;
 
-async fn both_routes(stage: &Stage) -> [Client; 2] {
-    let address = stage.servers[0].public;
-    [Client::open(address, "/ws/event").await, Client::open(address, "/ws/chat").await]
-}
-
-#[tokio::test]
-async fn s3_bad_json_ends_an_event_socket_and_is_ignored_by_chat() {
-    let stage = Stage::one().await;
-    for bad in ["{", "[]", "1", "\"x\"", "{\"@type\":1}", "{\"jwt\":{}}", "{} {}", ""] {
-        let [mut event, mut chat] = both_routes(&stage).await;
-        event.0.send(bad).await;
-        let (error, code) = event.refused().await;
-        assert!(!error.is_empty() && code == 1007, "{bad}: {error} {code}");
-        chat.0.send(bad).await;
-        chat.settled().await;
-        chat.subscribe(&stage.token("alice")).await;
-        chat.0.send(bad).await;
-    }
-    let mut alice = stage.client("alice").await;
-    alice.0.send("no json").await;
-    assert_eq!(alice.refused().await.1, 1007);
-}
-
-#[tokio::test]
-async fn s4_an_unknown_type_and_unknown_members_are_ignored() {
-    let stage = Stage::one().await;
-    let mut alice = stage.open().await;
-    for message in [json!({}), json!({"@type": "dance"}), json!({"@type": null, "x": [1]})] {
-        alice.send(message).await;
-        alice.settled().await;
-    }
-    let token = stage.token("alice");
-    alice.send(json!({"@Type": "subscribe", "JWT": token, "more": {"deep": []}})).await;
-    alice.send(json!({"@type": "dance"})).await;
-    alice.settled().await;
-    stage.is_silent(&mut alice, "alice").await;
+/// A socket of each route, before it subscribes; on two nodes when there are two.
+pub(super) async fn both_routes(stage: &Stage) -> [Client; 2] {
+    let [event, chat] = [stage.server().public, stage.server().public];
+    [Client::open(event, "/ws/event").await, Client::open(chat, "/ws/chat").await]
 }
 
 #[tokio::test]
@@ -70,24 +38,6 @@ async fn a_bad_token_is_told_and_final() {
     let mut alice = stage.client("alice").await;
     alice.send(json!({"@type": "subscribe", "jwt": "a.b.c"})).await;
     assert_eq!(alice.refused().await.1, 4401);
-}
-
-#[tokio::test]
-async fn s17_a_message_over_the_limit_is_1009() {
-    let stage = Stage::one_with(|config| config.limits.message_bytes = 16 * 1024).await;
-    let long = |bytes: usize| json!({"@type": "x", "text": "x".repeat(bytes)});
-    let [mut event, mut chat] = both_routes(&stage).await;
-    for client in [&mut event, &mut chat] {
-        client.send(long(11 * 1024)).await;
-        client.settled().await;
-        client.send(long(12 * 1024)).await;
-        assert_eq!(client.0.closed().await, 1009, "before subscribe");
-    }
-    let mut alice = stage.client("alice").await;
-    alice.send(long(15 * 1024)).await;
-    alice.settled().await;
-    alice.send(long(16 * 1024)).await;
-    assert_eq!(alice.0.closed().await, 1009);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod badinput;
 mod batches;
 mod chat;
 mod events;
+mod input;
 mod resume;
 mod rights;
 mod sessions;
@@ -13,16 +14,19 @@ mod stage;
 /// Names each test once for one node and once for two nodes that share a Redis.
 macro_rules! on_one_and_on_two {
     ($($test:ident),* $(,)?) => {
+        $crate::pydio::on_one_and_on_two!(with |_| {}; $($test),*);
+    };
+    (with $change:expr; $($test:ident),* $(,)?) => {
         mod on_one_node {
             $(#[tokio::test]
             async fn $test() {
-                super::$test(&super::Stage::one().await).await;
+                super::$test(&super::Stage::one_with($change).await).await;
             })*
         }
         mod on_two_nodes {
             $(#[tokio::test]
             async fn $test() {
-                super::$test(&super::Stage::two().await).await;
+                super::$test(&super::Stage::two_with($change).await).await;
             })*
         }
     };

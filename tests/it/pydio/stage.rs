@@ -43,10 +43,6 @@ impl Stage {
         Self::of(vec![start(config).await], None)
     }
 
-    pub(super) async fn two() -> Self {
-        Self::two_with(|_| {}).await
-    }
-
     pub(super) async fn two_with(change: impl Fn(&mut Config)) -> Self {
         let redis = Redis::start().await;
         let mut servers = Vec::new();
