@@ -77,8 +77,9 @@ pub(super) fn accept(topic: BusTopic, mut change: Object) -> Result<Accepted, Re
             normal.insert(flag.to_owned(), true.into());
         }
     }
+    let is_silent = normal.contains_key("Silent");
     let data = Bytes::from(Value::Object(normal).to_string());
-    Ok(Accepted { data, stage, node, place, logout: None })
+    Ok(Accepted { data, stage, node, place, task: None, is_silent, logout: None })
 }
 
 /// What a change says of the place of a node.

@@ -32,7 +32,9 @@ pub use workspace::{RuleDraft, clean_path, workspace};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::model::{BusStage, BusTopic, Event, Face, NodePlace, Record, Renderings, Topic, UserId};
+use crate::model::{
+    BusStage, BusTopic, Event, Face, NodePlace, Record, Renderings, TaskMark, Topic, UserId,
+};
 
 /// A bus event that can be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,10 @@ pub struct Accepted {
     pub node: Option<String>,
     /// What it says of the place of a node.
     pub place: Option<NodePlace>,
+    /// The task that it is about.
+    pub task: Option<TaskMark>,
+    /// Whether nobody waits for it: such events have a pace of their own.
+    pub is_silent: bool,
     /// The user who has logged out by it.
     pub logout: Option<UserId>,
 }

@@ -9,7 +9,7 @@ use super::{
     Accepted, face_record,
     json::{Object, Refusal, name, prune, text, text_in},
 };
-use crate::model::{Audience, BusStage, BusTopic, Face, Id, Record, base_name};
+use crate::model::{Audience, BusStage, BusTopic, Face, Id, Record, TaskMark, base_name};
 
 /// Who owns the tasks of the system.
 const SYSTEM_USER: &str = "pydio.system.user";
@@ -19,6 +19,9 @@ const IDM_TYPES: [&str; 7] = ["CREATE", "READ", "UPDATE", "DELETE", "BIND", "LOG
 
 /// The kinds of owners of activities, by number.
 const OWNER_TYPES: [&str; 2] = ["NODE", "USER"];
+
+/// Longest name of a task whose end is remembered, in bytes.
+const TASK_ID_BYTES_MAX: usize = 256;
 
 /// The box of activities that is for their owner.
 const INBOX: &str = "inbox";
@@ -32,7 +35,12 @@ pub(super) fn accept_task(mut event: Object) -> Result<Accepted, Refusal> {
         return Err(Refusal::new("TaskUpdated", "an object is expected"));
     }
     event.remove("@type");
-    Ok(accepted(event))
+    let task = |member: &str| text_in(&event, "TaskUpdated", member);
+    let is_final = ["Finished", "Error"].contains(&task("Status"));
+    let id = task("ID");
+    let mark = (!id.is_empty() && id.len() <= TASK_ID_BYTES_MAX)
+        .then(|| TaskMark { id: id.into(), is_final });
+    Ok(Accepted { task: mark, ..accepted(event) })
 }
 
 /// Reads an identity event.
@@ -75,7 +83,8 @@ fn put_name(event: &mut Object, field: &str, names: &[&'static str]) -> Result<(
 fn accepted(mut event: Object) -> Accepted {
     prune(&mut event);
     let data = Bytes::from(Value::Object(event).to_string());
-    Accepted { data, stage: BusStage::Whole, node: None, place: None, logout: None }
+    let (stage, is_silent) = (BusStage::Whole, false);
+    Accepted { data, stage, node: None, place: None, task: None, is_silent, logout: None }
 }
 
 /// The message of a task event.

@@ -61,6 +61,7 @@ fn bus(topic: BusTopic, payload: &Value) -> Body {
         node: None,
         origin: Arc::from("me"),
         place: None,
+        task: None,
     })
 }
 
@@ -235,6 +236,7 @@ fn part(offset: u64, at_ms: u64, origin: &str) -> Record {
         node: Some(Arc::from("n")),
         origin: Arc::from(origin),
         place: None,
+        task: None,
     });
     record(offset, at_ms, body)
 }
@@ -275,6 +277,7 @@ fn a_part_that_came_meanwhile_waits_on() {
         node: Some(Arc::from("n")),
         origin: Arc::from("me"),
         place: None,
+        task: None,
     });
     waiting.note(&record(10, 11_000, body));
     let left = waiting.of(&Arc::from("n")).unwrap();

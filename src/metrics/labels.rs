@@ -206,6 +206,7 @@ pub const REASONS: [(&str, &[&str]); 7] = [
             "typing",
             "subscriptions",
             "api_events",
+            "silent_events",
             "other",
         ],
     ),

@@ -86,6 +86,17 @@ pub struct Bus {
     pub origin: Arc<str>,
     /// What it says of the place of a node.
     pub place: Option<NodePlace>,
+    /// The task that it is about.
+    pub task: Option<TaskMark>,
+}
+
+/// How far one task has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskMark {
+    /// Its name.
+    pub id: Arc<str>,
+    /// True when it has ended.
+    pub is_final: bool,
 }
 
 /// Where one node is.

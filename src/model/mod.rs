@@ -26,7 +26,7 @@ mod view;
 
 pub use bus::{
     Audience, Bus, BusStage, BusTopic, Face, NodePaths, NodePlace, Policy, Rights, Root, Rule,
-    Sight, Subject, Who, Workspace, base_name, is_within,
+    Sight, Subject, TaskMark, Who, Workspace, base_name, is_within,
 };
 pub use chat::{
     CHAT_DELETED, CHAT_MESSAGE, CHAT_ROOM, ChatMessage, ChatRoom, ChatSeat, RoomKey, RoomKind,

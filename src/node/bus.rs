@@ -48,9 +48,9 @@ impl Node {
         accepted: Accepted,
         id: Option<Arc<str>>,
     ) -> Result<Published, PublishError> {
-        let Accepted { data, stage, node, place, logout } = accepted;
+        let Accepted { data, stage, node, place, task, logout, .. } = accepted;
         let (node, origin): (Option<Arc<str>>, _) = (node.map(Arc::from), Arc::clone(&self.id));
-        let body = Body::Bus(Bus { topic, stage, data, node: node.clone(), origin, place });
+        let body = Body::Bus(Bus { topic, stage, data, node: node.clone(), origin, place, task });
         let event = Draft { body, id };
         let Some(node) = node.filter(|_| stage == BusStage::Whole) else {
             let logout = logout.map(|user| self.logout(user));
@@ -121,7 +121,10 @@ impl Node {
         let id = Some(Arc::from(format!("merge.{mark:016x}.{first}")));
         let stage = BusStage::Merged { first, through, is_last };
         let (node, origin) = (Some(node), Arc::clone(&self.id));
-        Draft { body: Body::Bus(Bus { topic, stage, data, node, origin, place: None }), id }
+        Draft {
+            body: Body::Bus(Bus { topic, stage, data, node, origin, place: None, task: None }),
+            id,
+        }
     }
 
     /// Merges what is due, in all realms.

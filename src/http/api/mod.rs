@@ -46,6 +46,7 @@ use crate::{
     config::Limits,
     lifecycle::Readiness,
     limits::{KeyedBuckets, Rate},
+    model::RealmId,
     node::Node,
 };
 
@@ -53,6 +54,10 @@ use crate::{
 const BURST_SECONDS: f64 = 5.0;
 /// Most keys whose rates are remembered: more than anybody configures.
 const KEYS_MAX: usize = 10_000;
+/// Realms whose silent events are counted at once.
+const REALMS_MAX: usize = 10_000;
+/// Silent events of a realm that one node takes.
+const SILENT_RATE: Rate = Rate { per_second: 20.0, burst: 10.0 };
 
 /// What the calls work with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,6 +82,8 @@ pub struct ApiParts {
 struct Parts {
     given: ApiParts,
     rates: KeyedBuckets<usize>,
+    /// What of Pydio's silent events each realm may still publish here.
+    silent: KeyedBuckets<RealmId>,
 }
 
 impl Api {
@@ -87,7 +94,8 @@ impl Api {
     #[must_use]
     pub fn new(given: ApiParts) -> Self {
         let rates = KeyedBuckets::new(rate(&given.limits.borrow()), KEYS_MAX);
-        Self(Arc::new(Parts { given, rates }))
+        let silent = KeyedBuckets::new(SILENT_RATE, REALMS_MAX);
+        Self(Arc::new(Parts { given, rates, silent }))
     }
 
     pub(super) fn node(&self) -> &Node {
@@ -117,6 +125,12 @@ impl Api {
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         let taken = self.0.rates.take(key.index, f64::from(events));
         taken.map_err(|wait| Problem::rate_limited(wait.max(Duration::from_millis(1))))
+    }
+
+    /// Takes one event from what a realm may publish that nobody waits for.
+    fn admit_silent(&self, realm: &RealmId) -> Result<(), Problem> {
+        let taken = self.0.silent.take(realm.clone(), 1.0);
+        taken.map_err(|wait| Problem::too_many_silent(wait.max(Duration::from_millis(1))))
     }
 
     /// Puts `routes` behind the keys.

@@ -129,6 +129,16 @@ impl Problem {
             .after(wait)
     }
 
+    /// More silent events of Pydio come than a realm may have.
+    pub(in crate::http) fn too_many_silent(wait: Duration) -> Self {
+        let message = "too many silent events: this one was not published";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, "other", "rate_limited", message)
+            .counted("limit", "silent_events")
+            .at("payload.Silent")
+            .after(wait)
+    }
+
     /// What is asked can't be asked now.
     pub(in crate::http) fn unavailable(wait: Duration) -> Self {
         let message = "the node can't do this now; try again, with the same id if there was one";

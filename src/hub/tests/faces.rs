@@ -19,6 +19,7 @@ impl Stage {
             node: None,
             origin: Arc::from("n"),
             place: None,
+            task: None,
         }));
         let record = self.records.last().unwrap();
         let face = |audience: Audience| {

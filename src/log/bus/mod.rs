@@ -4,13 +4,22 @@
 
 pub(super) mod wire;
 
+use std::time::Duration;
+
+/// How long updates of a task that has ended are nobody's.
+pub(super) const AFTER_END: Duration = Duration::from_secs(60);
+
+/// Ended tasks that are remembered, the latest ones.
+pub(super) const ENDED_MAX: usize = 100_000;
+
 /// One body of each kind.
 #[cfg(test)]
 pub(super) fn samples() -> Vec<crate::model::Body> {
     use std::sync::Arc;
 
     use crate::model::{
-        Body, Bus, BusStage, BusTopic, Id, NodePaths, NodePlace, Root, Rule, Who, Workspace,
+        Body, Bus, BusStage, BusTopic, Id, NodePaths, NodePlace, Root, Rule, TaskMark, Who,
+        Workspace,
     };
 
     let id = |text: &str| Id::parse(text).unwrap();
@@ -27,6 +36,7 @@ pub(super) fn samples() -> Vec<crate::model::Body> {
                 path: path.map(text),
                 from: path.map(|_| text("from/here")),
             }),
+            task: node.map(|id| TaskMark { id: text(id), is_final: path.is_some() }),
         })
     };
     let rule = |who| Rule { who, path: "a/b".to_owned(), read: true, write: false };

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::super::wire::{Entry, Malformed, address};
 use crate::model::{
-    Body, Bus, BusStage, BusTopic, Id, NodePaths, NodePlace, Root, Rule, Topic, Who, Workspace,
+    Body, Bus, BusStage, BusTopic, Id, NodePaths, NodePlace, Root, Rule, TaskMark, Topic, Who,
+    Workspace,
 };
 
-/// The header of a bus event. A script reads `s`, `u`, `f`, `g`, `x`, `q` and `o`.
+/// The header of a bus event. A script reads `s`, `u`, `f`, `g`, `x`, `q`, `o` and
+/// `t`, and changes `s`, which is the first of that name.
 #[derive(Debug, Serialize, Deserialize)]
 struct BusHeader {
     /// Microseconds since 1970.
@@ -42,6 +44,9 @@ struct BusHeader {
     /// Where a folder was that moved, or is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     o: Option<String>,
+    /// A task, and whether it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    t: Option<(String, bool)>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -154,6 +159,7 @@ fn bus_header(bus: &Bus, at_us: u64) -> String {
         q: bus.place.as_ref().map(|NodePlace { uuid, path, .. }| {
             ((**uuid).to_owned(), path.as_deref().unwrap_or_default().to_owned())
         }),
+        t: bus.task.as_ref().map(|task| ((*task.id).to_owned(), task.is_final)),
         o: bus.place.as_ref().and_then(|place| place.from.as_deref().map(str::to_owned)),
     })
 }
@@ -185,6 +191,7 @@ fn bus(header: &[u8], data: Bytes) -> Result<(Bus, u64), Malformed> {
             path: (!path.is_empty()).then(|| Arc::from(path)),
             from,
         }),
+        task: header.t.map(|(id, is_final)| TaskMark { id: Arc::from(id), is_final }),
     };
     Ok((bus, header.at))
 }

@@ -1,7 +1,7 @@
 //! Pydio's bus: workspaces that tails begin with, places of nodes, and parts that wait.
 
 use super::*;
-use crate::model::{Bus, BusStage, BusTopic, NodePaths, NodePlace, Root, Workspace};
+use crate::model::{Bus, BusStage, BusTopic, NodePaths, NodePlace, Root, TaskMark, Workspace};
 
 fn workspace(path: &str) -> Arc<Workspace> {
     let root = Root { uuid: "r".to_owned(), path: path.to_owned() };
@@ -20,6 +20,7 @@ fn bus(stage: BusStage, data: &'static str) -> Body {
         node: Some(Arc::from("a node")),
         origin: Arc::from("n1"),
         place: None,
+        task: None,
     })
 }
 
@@ -136,6 +137,42 @@ pub(in crate::log) async fn a_folder_moves_with_what_is_in_it<B: Backend>() {
     let expected =
         [vec![], vec![(text("z/y/b"), Some(text("a/b-2")))], vec![(text("b/b-2/in"), None)]];
     assert_eq!(moved, expected, "who reads the log is told of the folders");
+}
+
+/// Goal: an update that comes after the end of its task is nobody's, for a minute, and
+/// every reader of the log finds the same.
+pub(in crate::log) async fn updates_of_a_task_that_has_ended_are_nobodys<B: Backend>() {
+    let stage = Stage::open::<B>(limits()).await;
+    let update = |id: &str, is_final| {
+        let Body::Bus(event) = bus(BusStage::Whole, r#"{"s":"w"}"#) else { panic!("an event") };
+        let task = Some(TaskMark { id: text(id), is_final });
+        Body::Bus(Bus { topic: BusTopic::Task, node: None, task, ..event })
+    };
+    for (id, is_final) in [("t", false), ("t", true), ("t", false), ("u", false), ("t", true)] {
+        stage.append(update(id, is_final)).await;
+    }
+    stage.clock.advance(Duration::from_secs(59));
+    stage.append(update("t", false)).await;
+    stage.clock.advance(Duration::from_secs(2));
+    stage.append(update("t", false)).await;
+    let stages: Vec<BusStage> = stage
+        .everything()
+        .await
+        .into_iter()
+        .map(|record| match &record.body {
+            Body::Bus(event) => {
+                assert_eq!(&event.data[..], br#"{"s":"w"}"#, "what was published");
+                event.stage
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    use BusStage::{Void, Whole};
+    assert_eq!(stages, [Whole, Whole, Void, Whole, Whole, Void, Whole]);
+    // An end that was published twice by one id ends it once.
+    let first = stage.try_append(update("v", true), Some("end")).await.unwrap();
+    let again = stage.try_append(update("v", true), Some("end")).await.unwrap();
+    assert_eq!(first.position, again.position);
 }
 
 /// Goal: parts are merged exactly once, and before what has to come after them.

@@ -81,6 +81,7 @@ macro_rules! contract {
         contract!($backend: a_tail_begins_with_the_workspaces);
         contract!($backend: places_of_nodes_are_what_was_told_last);
         contract!($backend: a_folder_moves_with_what_is_in_it);
+        contract!($backend: updates_of_a_task_that_has_ended_are_nobodys);
         contract!($backend: parts_are_merged_once_and_before_the_last_word);
         contract!($backend: seeds_are_planted_only_where_nothing_is_known);
         contract!($backend: a_user_has_a_limited_number_of_memberships);

@@ -31,6 +31,23 @@ local function parts_before(b)
     return parts or nil
 end
 
+-- An update of a task that has ended is nobody's for a while. By the records' own times.
+local AFTER_END_MS, ENDED_MAX = 60000, 100000
+
+local function is_late(b)
+    if not b.t then return false end
+    local key, at = base .. 'pt', math.floor(b.at / 1000)
+    if b.t[2] then
+        call('ZADD', key, int(at), b.t[1])
+        call('ZREMRANGEBYSCORE', key, '-inf', int(at - AFTER_END_MS))
+        call('ZREMRANGEBYRANK', key, 0, -ENDED_MAX - 1)
+        call('PEXPIRE', key, AFTER_END_MS)
+        return false
+    end
+    local ended_at = call('ZSCORE', key, b.t[1])
+    return ended_at and at < tonumber(ended_at) + AFTER_END_MS
+end
+
 -- What a bus event changes beside the log.
 local function apply_bus(b, offset)
     if b.q then
@@ -149,6 +166,9 @@ for index = OWN + 2, #ARGV, 6 do
         end
         local moved = kind == 'n' and move_folders(body, header)
         if moved then record = made(tag, kind, address, text, moved) end
+        if event and is_late(event) then
+            record = made(tag, kind, address, string.gsub(text, '"s":"w"', '"s":"v"', 1), body)
+        end
         records[#records + 1] = record
         if event then apply_bus(event, offset) end
         if header then apply(kind, address, header, offset) end

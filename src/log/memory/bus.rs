@@ -3,13 +3,19 @@
 //!
 //! Invariants: what is here is what the newest record of each says.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use super::realm::Hasher;
 use crate::{
     bus::Places,
-    log::{AppendError, bus::wire},
-    model::{Body, Bus, BusStage, Id, NodePlace, Workspace},
+    log::{
+        AppendError,
+        bus::{AFTER_END, ENDED_MAX, wire},
+    },
+    model::{Body, Bus, BusStage, Id, NodePlace, TaskMark, Workspace},
     store::SavedRealm,
 };
 
@@ -20,6 +26,10 @@ pub(super) struct BusState {
     nodes: Places,
     /// Offsets of the parts that wait, by node.
     waiting: HashMap<Arc<str>, Vec<u64>, Hasher>,
+    /// When tasks ended, in microseconds since 1970.
+    ended: HashMap<Arc<str>, u64, Hasher>,
+    /// The same in their order; an entry is stale when the task ended again.
+    endings: VecDeque<(u64, Arc<str>)>,
 }
 
 impl BusState {
@@ -37,6 +47,8 @@ impl BusState {
             workspaces: saved.workspaces.iter().filter_map(read).collect(),
             nodes,
             waiting: HashMap::default(),
+            ended: HashMap::default(),
+            endings: VecDeque::new(),
         }
     }
 
@@ -59,8 +71,13 @@ impl BusState {
         Err(AppendError::Waiting { first: at(parts.first()), last: at(parts.last()) })
     }
 
-    /// Adds to a body what only the log knows. Folders move here.
-    pub(super) fn complete(&mut self, mut body: Body) -> Body {
+    /// Adds to a body that is accepted now what only the log knows. Folders move here.
+    pub(super) fn complete(&mut self, mut body: Body, now_us: u64) -> Body {
+        if let Body::Bus(Bus { task: Some(task), stage, .. }) = &mut body
+            && self.is_late(task, now_us)
+        {
+            *stage = BusStage::Void;
+        }
         if let Body::Workspace { id, was, .. } = &mut body {
             *was = self.workspaces.get(id).cloned();
         }
@@ -75,6 +92,24 @@ impl BusState {
             }
         }
         body
+    }
+
+    /// True for an update of a task that has ended a while ago. An end is noted.
+    fn is_late(&mut self, task: &TaskMark, now_us: u64) -> bool {
+        let after_end = u64::try_from(AFTER_END.as_micros()).unwrap_or(u64::MAX);
+        while let Some((at, id)) = self.endings.front()
+            && (at.saturating_add(after_end) <= now_us || self.endings.len() > ENDED_MAX)
+        {
+            if self.ended.get(id) == Some(at) {
+                self.ended.remove(id);
+            }
+            self.endings.pop_front();
+        }
+        if task.is_final {
+            self.ended.insert(Arc::clone(&task.id), now_us);
+            self.endings.push_back((now_us, Arc::clone(&task.id)));
+        }
+        !task.is_final && self.ended.contains_key(&task.id)
     }
 
     /// Takes note of a change at `offset`.

@@ -150,7 +150,7 @@ impl RealmState {
         }
         self.check_memberships(&body)?;
         self.bus.check(&body)?;
-        let body = self.bus.complete(body);
+        let body = self.bus.complete(body, now_us);
         let position = self.enter(body, now_us, sequel);
         if let Some((id, digest)) = id {
             self.ids.remember(id, digest, position.clone(), now_ms);

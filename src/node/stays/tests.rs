@@ -34,6 +34,7 @@ fn place(uuid: &str, from: Option<&str>) -> Body {
         node: None,
         origin: text("n"),
         place: Some(place),
+        task: None,
     })
 }
 

@@ -21,6 +21,8 @@ on_one_and_on_two!(
     reserved_meta_data_and_zero_values_are_left_out,
     identity_events_reach_whom_they_concern,
     reading_is_not_told,
+    a_task_that_has_ended_goes_back_for_nobody,
+    silent_events_beyond_their_pace_are_refused_and_said_so,
 );
 
 async fn s1_subscribing_is_not_answered(stage: &Stage) {
@@ -178,5 +180,53 @@ async fn reading_is_not_told(stage: &Stage) {
     stage.members("ws", &["alice"]).await;
     let mut alice = stage.client("alice").await;
     stage.event("tree", json!({"Type": "READ", "Target": node("n", "a/x")})).await;
+    stage.is_silent(&mut alice, "alice").await;
+}
+
+async fn a_task_that_has_ended_goes_back_for_nobody(stage: &Stage) {
+    let mut alice = stage.client("alice").await;
+    let update = async |id: &str, status: &str| {
+        let task = json!({"ID": id, "Status": status, "TriggerOwner": "alice"});
+        stage.event("task", json!({"TaskUpdated": task, "Job": {"ID": "copy"}})).await;
+    };
+    for status in ["Running", "Finished", "Running", "Paused", "Error", "Queued"] {
+        // Taken by whichever node.
+        update("t-1", status).await;
+    }
+    update("t-2", "Running").await;
+    let expected = [("t-1", "Running"), ("t-1", "Finished"), ("t-1", "Error"), ("t-2", "Running")];
+    for (id, status) in expected {
+        let got = alice.push().await;
+        assert_eq!([&got["TaskUpdated"]["ID"], &got["TaskUpdated"]["Status"]], [id, status]);
+    }
+    stage.is_silent(&mut alice, "alice").await;
+}
+
+async fn silent_events_beyond_their_pace_are_refused_and_said_so(stage: &Stage) {
+    stage.workspace("ws", "a").await;
+    stage.members("ws", &["alice"]).await;
+    let mut alice = stage.client("alice").await;
+    let event = |number: usize| {
+        let source = node("gone", &format!("a/{number}"));
+        let payload = json!({"Type": "DELETE", "Source": source, "Silent": true});
+        json!({"topic": "tree", "payload": payload})
+    };
+    let mut replies = Vec::new();
+    for number in 0..200 {
+        replies.push(stage.try_call("POST", "pydio/events", event(number)).await);
+    }
+    let is_taken = |reply: &crate::http::client::Reply| reply.status == 200;
+    let taken = replies.iter().filter(|reply| is_taken(reply)).count();
+    assert!((10..200).contains(&taken), "{taken}");
+    for reply in replies.iter().filter(|reply| !is_taken(reply)) {
+        assert_eq!(reply.error(), (429, "rate_limited".to_owned(), "payload.Silent".to_owned()));
+        assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    }
+    // Others are not held up, and what was taken came.
+    stage.delete("a/last").await;
+    for _ in 0..taken {
+        assert_eq!(alice.push().await["Type"], "DELETE");
+    }
+    assert_eq!(alice.push().await["Source"]["Path"], "last");
     stage.is_silent(&mut alice, "alice").await;
 }

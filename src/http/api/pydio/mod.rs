@@ -174,6 +174,9 @@ pub(super) async fn publish(
     })?;
     let id = request_id(request.id.as_deref())?;
     api.admit(&caller, 1)?;
+    if accepted.is_silent {
+        api.admit_silent(&realm)?;
+    }
     recorded(api.node().publish_bus(&realm, topic, accepted, id).await?.position)
 }
 
