@@ -10,7 +10,7 @@
 //! - while it is in doubt which connections this node holds, no hub speaks for any.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use crate::model::ConnectionId;
 
 /// Claims that are remembered; who began before the oldest of them is not known.
-const TAKEN_MAX: usize = 8_192;
+const TAKEN_MAX: usize = 65_536;
 
 /// Stands for the number of lapses while all is in doubt.
 const IN_DOUBT: u64 = u64::MAX;
@@ -38,8 +38,11 @@ struct Heard {
     next: u64,
     /// What was heard before this one is forgotten.
     first: u64,
-    /// Connections and fencing numbers, from `first` up to `next`.
-    taken: VecDeque<(ConnectionId, u64)>,
+    /// What was heard, from `first` up to `next`.
+    order: VecDeque<ConnectionId>,
+    /// Of each of these the newest fencing number, and the moment at which it was heard;
+    /// numbers grow in the order in which they are heard.
+    taken: HashMap<ConnectionId, (u64, u64)>,
 }
 
 /// What is known of one claim.
@@ -64,11 +67,18 @@ impl Claims {
     /// told.
     pub fn note(&self, connection: ConnectionId, fencing: u64) {
         let mut heard = self.heard.lock();
+        let moment = heard.next;
         heard.next += 1;
-        heard.taken.push_back((connection, fencing));
-        if heard.taken.len() > TAKEN_MAX {
-            heard.taken.pop_front();
+        heard.order.push_back(connection);
+        heard.taken.insert(connection, (fencing, moment));
+        if heard.order.len() > TAKEN_MAX
+            && let Some(oldest) = heard.order.pop_front()
+        {
+            let first = heard.first;
             heard.first += 1;
+            if heard.taken.get(&oldest).is_some_and(|(_, moment)| *moment == first) {
+                heard.taken.remove(&oldest);
+            }
         }
     }
 
@@ -79,6 +89,7 @@ impl Claims {
         let mut heard = self.heard.lock();
         heard.next += 1;
         heard.first = heard.next;
+        heard.order.clear();
         heard.taken.clear();
     }
 
@@ -104,12 +115,12 @@ impl Claims {
     /// `mark`.
     pub(super) fn standing(&self, mark: u64, connection: ConnectionId, fencing: u64) -> Standing {
         let heard = self.heard.lock();
-        let Some(skip) = mark.checked_sub(heard.first) else { return Standing::Unknown };
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let is_newer = |(id, number): &(ConnectionId, u64)| *id == connection && *number > fencing;
-        match heard.taken.iter().skip(skip).any(is_newer) {
-            true => Standing::Taken,
-            false => Standing::Held,
+        if mark < heard.first {
+            return Standing::Unknown;
+        }
+        match heard.taken.get(&connection) {
+            Some((newest, moment)) if *moment >= mark && *newest > fencing => Standing::Taken,
+            Some(_) | None => Standing::Held,
         }
     }
 }
@@ -151,6 +162,7 @@ mod tests {
         claims.note(random_connection_id(), 1);
         assert_eq!(claims.standing(mark, one, 2), Standing::Unknown);
         assert_eq!(claims.standing(mark + 1, one, 2), Standing::Held);
+        assert_eq!(claims.heard.lock().order.len(), TAKEN_MAX);
         assert_eq!(claims.heard.lock().taken.len(), TAKEN_MAX);
     }
 }

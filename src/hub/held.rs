@@ -101,6 +101,10 @@ impl Hub {
 
     /// Serves a connection, or keeps it until this hub is where it begins.
     pub(super) fn receive(&mut self, attach: Box<Attach>) {
+        // Who asked has given up: in a storm most of the work would be for nobody.
+        if attach.answer.is_closed() {
+            return;
+        }
         match self.outlook(&attach) {
             Outlook::Serve => self.shard.attach(*attach),
             Outlook::Wait => {
@@ -113,10 +117,7 @@ impl Hub {
 
     fn serve_held(&mut self) {
         for attach in std::mem::take(&mut self.held.connections) {
-            // Who asked has given up.
-            if !attach.answer.is_closed() {
-                self.receive(attach);
-            }
+            self.receive(attach);
         }
     }
 

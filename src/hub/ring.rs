@@ -15,6 +15,9 @@ use parking_lot::RwLock;
 
 use crate::model::{Body, CHAT_DELETED, CHAT_MESSAGE, Event, Record, Tag, Topic};
 
+/// Records that are shown under one lock.
+const SHOWN_AT_ONCE: usize = 512;
+
 /// Bytes that a record costs beside its data.
 const RECORD_OVERHEAD_BYTES: usize = 256;
 
@@ -128,17 +131,20 @@ impl Ring {
         own.or_else(|| at(offset + 1).map(|next| next.previous_tag))
     }
 
-    /// The records from `from` to `to`, both included, oldest first.
+    /// Shows `see` the records from `from` to `to`, both included, oldest first. The tail can
+    /// push meanwhile.
     ///
-    /// `None` when the oldest of them is gone, or the newest not yet here.
-    #[must_use]
-    pub fn slice(&self, from: u64, to: u64) -> Option<Vec<Arc<Record>>> {
-        let state = self.state.read();
-        if from > to {
-            return Some(Vec::new());
+    /// `None` when one of them is gone, or not yet here; some may have been shown then.
+    pub fn each(&self, from: u64, to: u64, mut see: impl FnMut(&Arc<Record>)) -> Option<()> {
+        let mut next = from;
+        while next <= to {
+            let state = self.state.read();
+            let first = state.index(next)?;
+            let end = first.saturating_add(SHOWN_AT_ONCE).min(state.index(to)?.saturating_add(1));
+            state.records.range(first..end).for_each(&mut see);
+            next += u64::try_from(end - first).ok()?;
         }
-        let (first, last) = (state.index(from)?, state.index(to)?);
-        Some(state.records.range(first..=last).cloned().collect())
+        Some(())
     }
 }
 

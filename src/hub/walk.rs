@@ -18,9 +18,9 @@ pub(crate) trait Records {
     /// The record at `offset`, when it is kept.
     fn get(&self, offset: u64) -> Option<Arc<Record>>;
 
-    /// The records from `from` to `to`, both included, oldest first; `None` when one of
-    /// them is not kept. Empty when `from` is after `to`.
-    fn slice(&self, from: u64, to: u64) -> Option<Vec<Arc<Record>>>;
+    /// Shows `see` the records from `from` to `to`, both included, oldest first; `None` when
+    /// one of them is not kept. None are shown when `from` is after `to`.
+    fn each(&self, from: u64, to: u64, see: impl FnMut(&Arc<Record>)) -> Option<()>;
 }
 
 impl Records for Ring {
@@ -28,8 +28,8 @@ impl Records for Ring {
         Self::get(self, offset)
     }
 
-    fn slice(&self, from: u64, to: u64) -> Option<Vec<Arc<Record>>> {
-        Self::slice(self, from, to)
+    fn each(&self, from: u64, to: u64, see: impl FnMut(&Arc<Record>)) -> Option<()> {
+        Self::each(self, from, to, see)
     }
 }
 
@@ -130,9 +130,9 @@ pub(crate) fn go_on(
     seen: u64,
 ) -> Result<Walk, ResetCause> {
     // A hub that serves the connection already may be beyond what is known of its user.
-    for record in records.slice(reader.known_up_to + 1, place.cursor).ok_or(ResetCause::Trimmed)? {
-        reader.learn(&record);
-    }
+    let behind = reader.known_up_to + 1;
+    let learnt = records.each(behind, place.cursor, |record| reader.learn(record));
+    learnt.ok_or(ResetCause::Trimmed)?;
     let earlier = backward(reader, records, place, wanted)?;
     // What ended before is forgotten, so what is known does not reach so far back.
     if place.cursor + 1 < reader.known_from {
@@ -149,16 +149,15 @@ fn forward(
     place: Place,
     seen: u64,
 ) -> Result<Walk, ResetCause> {
-    let records = records.slice(place.cursor + 1, seen).ok_or(ResetCause::Trimmed)?;
     let mut walk = Walk { sent: Vec::new(), first_seq: place.seq, revoked: Vec::new() };
-    for record in records {
-        reader.learn(&record);
-        walk.sent.extend(reader.sent(&record));
+    let read = records.each(place.cursor + 1, seen, |record| {
+        reader.learn(record);
+        walk.sent.extend(reader.sent(record));
         if matches!(record.body, Body::Revocation(_)) {
-            walk.revoked.push(record);
+            walk.revoked.push(Arc::clone(record));
         }
-    }
-    Ok(walk)
+    });
+    read.map(|()| walk).ok_or(ResetCause::Trimmed)
 }
 
 /// Finds the events with the wanted numbers that are before `place`.

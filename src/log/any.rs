@@ -97,10 +97,15 @@ impl RealmLog for AnyLog {
         }
     }
 
-    async fn forget(&self, realm: &RealmId, connection: ConnectionId) -> Result<(), LogError> {
+    async fn forget(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+        fencing: Option<u64>,
+    ) -> Result<(), LogError> {
         match self {
-            Self::Memory(log) => log.forget(realm, connection).await,
-            Self::Redis(log) => log.forget(realm, connection).await,
+            Self::Memory(log) => log.forget(realm, connection, fencing).await,
+            Self::Redis(log) => log.forget(realm, connection, fencing).await,
         }
     }
 

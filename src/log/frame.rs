@@ -84,7 +84,12 @@ pub(super) fn parse(message: &Bytes) -> Result<Frame, Malformed> {
     }
 }
 
-fn records(
+/// The records that follow each other in `rest`, which nothing else follows.
+///
+/// # Errors
+///
+/// [`Malformed`] when there are not exactly `count`.
+pub(super) fn records(
     rest: &mut Bytes,
     (generation, first, mut previous_tag): (&Generation, u64, Tag),
     count: usize,

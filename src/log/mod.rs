@@ -131,7 +131,8 @@ pub trait RealmLog: Send + Sync {
         connection: ConnectionId,
     ) -> impl Future<Output = Result<Option<(SessionRecord, Memberships)>, LogError>> + Send;
 
-    /// Deletes a session record, so that it can't be resumed.
+    /// Deletes a session record, so that it can't be resumed; one that was claimed again
+    /// after `fencing` stays as it is.
     ///
     /// # Errors
     ///
@@ -144,6 +145,7 @@ pub trait RealmLog: Send + Sync {
         &self,
         realm: &RealmId,
         connection: ConnectionId,
+        fencing: Option<u64>,
     ) -> impl Future<Output = Result<(), LogError>> + Send;
 
     /// The records after `after`, oldest first, at most `limit`.

@@ -90,6 +90,12 @@ impl Memberships {
         self.last(topic).is_some_and(|last| last.to == 0)
     }
 
+    /// How many intervals are known, open and closed.
+    #[must_use]
+    pub fn stretches(&self) -> usize {
+        self.0.len()
+    }
+
     /// The topics that are open now, sorted.
     pub fn open_topics(&self) -> impl Iterator<Item = &Topic> {
         self.0.iter().filter(|stretch| stretch.interval.to == 0).map(|stretch| &stretch.topic)

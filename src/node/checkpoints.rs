@@ -19,8 +19,9 @@ use crate::{
     model::ConnectionId,
 };
 
-/// How often places are written; spread, so that nodes do not write together.
-const EVERY: Duration = Duration::from_secs(20);
+/// How often places are written; spread, so that nodes do not write together. A resume after
+/// a crash walks over what was published since.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// Connections of one call to the log.
 const BATCH: usize = 1_000;

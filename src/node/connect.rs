@@ -148,7 +148,7 @@ impl Node {
             Claim::Granted { record, snapshot } => (record, snapshot),
             Claim::Unknown => return Ok(self.reset(ResetCause::Unknown)),
             Claim::Stale => {
-                self.log.forget(&identity.realm, resume.connection).await?;
+                self.log.forget(&identity.realm, resume.connection, None).await?;
                 return Ok(self.reset(ResetCause::Generation));
             }
             Claim::Forbidden => {
@@ -157,8 +157,10 @@ impl Node {
                 return Ok(Outcome::Reset);
             }
         };
+        // Whoever claims it from now on is not to suffer from what is found out here.
+        let claim = Some(record.fencing);
         if snapshot.revocations.ends(identity) {
-            self.log.forget(&identity.realm, resume.connection).await?;
+            self.log.forget(&identity.realm, resume.connection, claim).await?;
             return Ok(Outcome::Ended);
         }
         let cause = if record.scope != arrival.scope {
@@ -183,7 +185,7 @@ impl Node {
                     return Ok(Outcome::Seated(seat));
                 }
                 Some(Attached::Ended) => {
-                    self.log.forget(&identity.realm, resume.connection).await?;
+                    self.log.forget(&identity.realm, resume.connection, claim).await?;
                     return Ok(Outcome::Ended);
                 }
                 Some(Attached::Reset(cause)) => cause,
@@ -198,7 +200,7 @@ impl Node {
                 }
             }
         };
-        self.log.forget(&identity.realm, resume.connection).await?;
+        self.log.forget(&identity.realm, resume.connection, claim).await?;
         Ok(self.reset(cause))
     }
 
@@ -235,7 +237,7 @@ impl Node {
         match attached {
             Some(Attached::Fresh) => Ok(Welcome::Fresh(seat)),
             Some(Attached::Ended) => {
-                self.log.forget(&realm, connection).await?;
+                self.log.forget(&realm, connection, Some(1)).await?;
                 Ok(Welcome::Ended)
             }
             Some(
@@ -246,7 +248,7 @@ impl Node {
                 | Attached::Superseded,
             )
             | None => {
-                self.log.forget(&realm, connection).await?;
+                self.log.forget(&realm, connection, Some(1)).await?;
                 Ok(Welcome::Unavailable)
             }
         }

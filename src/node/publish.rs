@@ -6,8 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::Node;
+use super::{Node, Seat};
 use crate::{
+    hub::Command,
     log::{AppendError, Draft, LogError, RealmLog as _},
     model::{Body, Event, Position, RealmId, SharedText, Topic, UserId},
 };
@@ -155,14 +156,22 @@ impl Node {
         answer.unwrap_or(Err(PublishError::Unavailable { retry_after: Duration::from_secs(1) }))
     }
 
-    /// True when `user`, who has a connection here, is a member of `topic`.
+    /// True when the user of `seat` is a member of `topic`.
     ///
     /// # Cancel safety
     ///
     /// Safe: it only asks.
-    pub async fn is_member(&self, realm: &RealmId, user: &UserId, topic: Topic) -> bool {
-        let Ok(entry) = self.realm(realm).await else { return false };
-        match self.log.memberships(&entry.realm.id, user).await {
+    pub async fn is_member(&self, seat: &Seat, topic: Topic) -> bool {
+        let (realm_key, user) = (seat.entry.key, seat.identity.user.clone());
+        if let Some(hub) = self.hub(realm_key, &user) {
+            let question =
+                |answer| Command::IsMember { realm_key, user, topic: topic.clone(), answer };
+            if Self::ask(hub, question).await == Some(true) {
+                return true;
+            }
+        }
+        // The hub may not have come so far.
+        match self.log.memberships(&seat.entry.realm.id, &seat.identity.user).await {
             Ok((_, memberships)) => memberships.is_open(&topic),
             Err(_unavailable) => false,
         }

@@ -46,6 +46,9 @@ impl Stuck {
 /// long is not asked.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Records that are looked at beyond a tail that does not move.
+const NEWER_MAX: usize = 256;
+
 /// Feels the pulse of one node, again and again.
 #[derive(Debug)]
 pub struct Pulse {
@@ -148,12 +151,14 @@ impl Pulse {
             self.tails.remove(&entry.key);
             return Some(false);
         }
-        let newer = self.node.log.range(&entry.realm.id, seen, 1);
+        let newer = self.node.log.range(&entry.realm.id, seen, NEWER_MAX);
         let newer = timeout(LOG_PATIENCE, newer).await.ok()?.ok()?;
-        if newer.is_empty() {
+        let Some(newest) = newer.last() else {
             self.tails.remove(&entry.key);
             return Some(false);
-        }
+        };
+        // A tail that hears nothing does not know how far it is behind.
+        entry.heard_of(newest.position.offset);
         let (was_at, since) = self.tails.entry(entry.key).or_insert((seen, now));
         if *was_at != seen {
             (*was_at, *since) = (seen, now);

@@ -3,13 +3,18 @@
 //! Subscriptions are records of the log, like memberships: a resume knows them, and
 //! after the reply to an unsubscribe no event of it is on its way.
 //!
-//! Invariants: a connection never watches more users than the limit.
+//! Invariants: a connection never watches more users than the limit; what it once watched
+//! is remembered as long as a resume may need it, and bounded, too.
 
 use super::{Node, Seat};
 use crate::{
     log::{Draft, RealmLog as _},
     model::{Body, Topic, UserId},
 };
+
+/// Changes that are remembered for each user that may be watched: who makes them faster
+/// than the log forgets is refused.
+const REMEMBERED: usize = 32;
 
 /// Why subscriptions did not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +57,9 @@ impl Node {
         if add.is_empty() && remove.is_empty() {
             return Ok(());
         }
-        if !add.is_empty() && watches.open_topics().count() + add.len() > max {
+        let is_too_many = watches.open_topics().count() + add.len() > max
+            || watches.stretches() + add.len() > max.saturating_mul(REMEMBERED);
+        if !add.is_empty() && is_too_many {
             return Err(WatchError::TooMany);
         }
         let topics = |users: Vec<UserId>| users.into_iter().map(Topic::Status).collect();

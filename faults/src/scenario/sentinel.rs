@@ -81,13 +81,8 @@ async fn expect_kept(run: &mut Run, profile: &str) -> Result<usize> {
     let mut kept = HashMap::new();
     for entry in entries.list() {
         let [id, fields] = entry.list() else { continue };
-        let words: Vec<String> = fields.list().iter().map(crate::resp::Value::text).collect();
-        let mut pairs = words.chunks_exact(2);
-        let record = pairs.find(|pair| pair.first().is_some_and(|name| name == "r"));
-        // A record begins with its tag.
-        let record = record.and_then(|pair| pair.get(1)).map_or("", String::as_str);
-        let tag = record.split(' ').next().unwrap_or_default().to_owned();
-        kept.insert(id.text().trim_end_matches("-0").to_owned(), tag);
+        let fields: Vec<String> = fields.list().iter().map(crate::resp::Value::text).collect();
+        kept.extend(tags(&id.text(), &fields).context("an entry of the log")?);
     }
     let acked = run.acked()?;
     let is_lost = |(offset, tag): &&(u64, String)| kept.get(&offset.to_string()) != Some(tag);
@@ -96,6 +91,30 @@ async fn expect_kept(run: &mut Run, profile: &str) -> Result<usize> {
     run.expect(!acked.is_empty(), "nothing was acknowledged: nothing was tested");
     run.expect(profile == "log" || lost == 0, format_args!("{lost} acknowledged events are lost"));
     Ok(lost)
+}
+
+/// Offset and tag of each record of an entry: `r` holds them one after the other, each behind
+/// a line with its tag, kind and three lengths; the entry has the offset of the last of `n`.
+fn tags(id: &str, fields: &[String]) -> Option<Vec<(String, String)>> {
+    let field = |name: &str| {
+        let pair =
+            fields.chunks_exact(2).find(|pair| pair.first().is_some_and(|one| one == name))?;
+        pair.get(1)
+    };
+    let last: u64 = id.trim_end_matches("-0").parse().ok()?;
+    let count: u64 = field("n")?.parse().ok()?;
+    let mut rest = field("r")?.as_str();
+    let mut found = Vec::new();
+    for offset in last + 1 - count..=last {
+        let (line, behind) = rest.split_once('\n')?;
+        let words: Vec<&str> = line.split(' ').collect();
+        let [tag, _, lengths @ ..] = words.as_slice() else { return None };
+        let bytes: usize =
+            lengths.iter().map(|one| one.parse::<usize>().ok()).sum::<Option<_>>()?;
+        found.push((offset.to_string(), (*tag).to_owned()));
+        rest = behind.get(bytes..)?;
+    }
+    rest.is_empty().then_some(found)
 }
 
 fn server(run: &mut Run, index: usize) -> Result<&mut crate::redis::Server> {

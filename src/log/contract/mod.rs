@@ -67,6 +67,7 @@ macro_rules! contract {
         contract!($backend: a_tail_that_attaches_during_publishing_misses_nothing);
         contract!($backend: a_range_is_what_the_tail_told);
         contract!($backend: realms_do_not_see_each_other);
+        contract!($backend: a_batch_is_read_from_any_place);
         contract!($backend: the_newest_records_are_kept_and_the_oldest_let_go);
         contract!($backend: large_records_are_let_go_by_bytes);
         contract!($backend: a_repeated_id_names_the_first_place);
@@ -94,6 +95,7 @@ macro_rules! contract {
         contract!($backend: an_ended_session_lives_as_long_as_configured);
         contract!($backend: a_held_session_never_ends);
         contract!($backend: a_forgotten_session_is_unknown);
+        contract!($backend: only_the_newest_claim_forgets_a_session);
         contract!($backend: watches_belong_to_their_session);
     };
     ($backend:ty: $name:ident) => {

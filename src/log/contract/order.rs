@@ -171,6 +171,52 @@ pub(in crate::log) async fn realms_do_not_see_each_other<B: Backend>() {
     assert!(stage.log.session(&other, connection).await.unwrap().is_none());
 }
 
+/// A batch with everything that a store may keep in its own way.
+pub(in crate::log) fn mixed_batch(count: usize) -> Vec<Draft> {
+    let one = |number: usize| {
+        let mut id = None;
+        let body = match number % 7 {
+            0 => Body::Event(Event { ephemeral: true, ..plain(number) }),
+            1 => event_of(channel("town"), format!(r#"{{"text":"{}"}}"#, "x".repeat(9_000))),
+            2 => members(&channel("town"), &[&format!("u{number}")], &[]),
+            3 => {
+                id = Some(Arc::from(format!("id-{number}")));
+                event(&number.to_string())
+            }
+            _ => event(&number.to_string()),
+        };
+        Draft { body, id }
+    };
+    (0..count).map(one).collect()
+}
+
+fn plain(number: usize) -> Event {
+    match event(&number.to_string()) {
+        Body::Event(event) => event,
+        _ => panic!("it is an event"),
+    }
+}
+
+/// Goal: however a store packs a batch, each of its records is found where it is.
+pub(in crate::log) async fn a_batch_is_read_from_any_place<B: Backend>() {
+    let stage = Stage::open::<B>(limits()).await;
+    let answers = stage.append_all(mixed_batch(150)).await;
+    let places: Vec<Position> =
+        answers.into_iter().map(|answer| answer.unwrap().position).collect();
+    let all = stage.everything().await;
+    assert_chained(&all, 1);
+    assert_eq!(all.iter().map(|record| record.position.clone()).collect::<Vec<_>>(), places);
+    for after in 0..=150_usize {
+        let some = stage.log.range(&stage.realm, after as u64, 7).await.unwrap();
+        let expected = &all[after..150.min(after + 7)];
+        assert_eq!(some.len(), expected.len(), "after {after}");
+        for (found, expected) in some.iter().zip(expected) {
+            assert_eq!((&found.position, &found.body), (&expected.position, &expected.body));
+            assert_eq!(found.previous_tag, expected.previous_tag);
+        }
+    }
+}
+
 /// Goal: retention by count keeps what it promises, and no more than about that.
 pub(in crate::log) async fn the_newest_records_are_kept_and_the_oldest_let_go<B: Backend>() {
     let stage = Stage::open::<B>(MemoryLimits { retention_events: 100, ..limits() }).await;

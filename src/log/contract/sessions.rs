@@ -120,11 +120,25 @@ pub(in crate::log) async fn a_forgotten_session_is_unknown<B: Backend>() {
     let stage = Stage::open::<B>(limits()).await;
     let alice = identity("alice", None);
     let (connection, _) = stage.begin(&alice).await;
-    stage.log.forget(&stage.realm, connection).await.unwrap();
+    stage.log.forget(&stage.realm, connection, None).await.unwrap();
     stage.note(connection, (5, 5), 1).await;
     assert!(matches!(stage.claim(&alice, connection).await, Claim::Unknown));
     assert_eq!(stage.place(connection).await, None);
-    stage.log.forget(&stage.realm, connection).await.unwrap();
+    stage.log.forget(&stage.realm, connection, None).await.unwrap();
+}
+
+/// Goal: a session that was claimed again is not deleted by who held it before.
+pub(in crate::log) async fn only_the_newest_claim_forgets_a_session<B: Backend>() {
+    let stage = Stage::open::<B>(limits()).await;
+    let alice = identity("alice", None);
+    let (connection, _) = stage.begin(&alice).await;
+    let (first, _) = granted(stage.claim(&alice, connection).await);
+    let (second, _) = granted(stage.claim(&alice, connection).await);
+    stage.log.forget(&stage.realm, connection, Some(first.fencing)).await.unwrap();
+    let (third, _) = granted(stage.claim(&alice, connection).await);
+    assert!(first.fencing < second.fencing && second.fencing < third.fencing);
+    stage.log.forget(&stage.realm, connection, Some(third.fencing)).await.unwrap();
+    assert!(matches!(stage.claim(&alice, connection).await, Claim::Unknown));
 }
 
 /// Goal: a resume finds the subscriptions of its connection, exact at every offset.
@@ -148,7 +162,7 @@ pub(in crate::log) async fn watches_belong_to_their_session<B: Backend>() {
     assert!(!snapshot.watches.is_open(&bob) && snapshot.watches.is_open(&carol));
     let (_, snapshot) = granted(stage.claim(&alice, other).await);
     assert_eq!(snapshot.watches, Memberships::default());
-    stage.log.forget(&stage.realm, connection).await.unwrap();
+    stage.log.forget(&stage.realm, connection, None).await.unwrap();
     stage.append(watch(&["dave"], &[])).await;
     assert!(stage.log.session(&stage.realm, connection).await.unwrap().is_none());
 }

@@ -12,4 +12,4 @@ end
 local leases = base .. 'n'
 call('ZADD', leases, int(now + tonumber(ARGV[OWN])), me)
 call('ZREMRANGEBYSCORE', leases, '-inf', '(' .. int(now - tonumber(ARGV[OWN + 1])))
-return { 'OK', m.gid, int(m.o), m.t, m.st, int(oldest(m)) }
+return { 'OK', m.gid, int(m.o), m.t, m.st, int(m.f) }

@@ -30,7 +30,7 @@ local function proof()
     end
     if not is_known then return 'stale' end
     -- The place where it began, as long as that is kept.
-    if s.b ~= '0' and tonumber(s.b) >= oldest(m) then
+    if s.b ~= '0' and tonumber(s.b) >= m.f then
         if tag_at(s.b) ~= s.bt then return 'stale' end
     end
     return is_pending and 'pending' or 'intact'
@@ -47,6 +47,7 @@ s.ep = int((tonumber(s.ep) or 0) + 1)
 local key = base .. 's:' .. cid
 call('HSET', key, 'q', s.q, 'c', s.c, 'n', s.n, 'gid', s.gid, 'ep', s.ep)
 call('PEXPIRE', key, ttl)
-call('PEXPIRE', base .. 'sw:' .. cid, ttl)
+local known = snapshot(m, user, sid, cid)
+if #known[6] > 0 then call('PEXPIRE', base .. 'sw:' .. cid, ttl) end
 call(publish, base .. 't', 'T ' .. cid .. ' ' .. s.ep .. ' ' .. me .. '\n')
-return { 'OK', describe(cid, s), snapshot(m, user, sid, cid) }
+return { 'OK', describe(s), known }

@@ -3,4 +3,5 @@
 -- Answers {'OK', session, rows of watches} or {'UNKNOWN'}.
 local s = read_session(ARGV[OWN])
 if not s then return { 'UNKNOWN' } end
-return { 'OK', describe(ARGV[OWN], s), call('HGETALL', base .. 'sw:' .. ARGV[OWN]) }
+s.q, s.c = place(ARGV[OWN], s)
+return { 'OK', describe(s), call('HGETALL', base .. 'sw:' .. ARGV[OWN]) }

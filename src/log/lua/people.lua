@@ -53,7 +53,7 @@ local function join(m, user, topic, offset)
     local stretches = call('HGET', key, topic)
     if is_open(stretches) then return end
     local now = int(offset) .. ':0'
-    if stretches then now = forget_before(stretches, oldest(m)) .. ',' .. now end
+    if stretches then now = forget_before(stretches, m.f) .. ',' .. now end
     call('HSET', key, topic, now)
     call('HINCRBY', key, '#', 1)
     call('ZADD', group_key(topic), int(offset), user)
@@ -105,13 +105,22 @@ local function ends(issued_at, everyone, user, session)
 end
 
 -- What a connection subscribed to: rows like those of memberships, in `sw:<connection>`.
+local WATCHES_KEPT = 256
 local function watch(m, cid, add, remove, offset)
     local key = base .. 'sw:' .. cid
+    if #add > 0 and call('HLEN', key) > WATCHES_KEPT then
+        -- What ended before the oldest record decides nothing any more.
+        local first, rows = m.f, call('HGETALL', key)
+        for index = 1, #rows, 2 do
+            local last = tonumber(string.match(rows[index + 1], ':(%d+)$'))
+            if last ~= 0 and last < first then call('HDEL', key, rows[index]) end
+        end
+    end
     for _, name in ipairs(add) do
         local row = call('HGET', key, name)
         if not is_open(row) then
             local now = int(offset) .. ':0'
-            call('HSET', key, name, row and forget_before(row, oldest(m)) .. ',' .. now or now)
+            call('HSET', key, name, row and forget_before(row, m.f) .. ',' .. now or now)
         end
     end
     for _, name in ipairs(remove) do

@@ -1,8 +1,10 @@
 -- Appends a batch of records. Own arguments: lifetime of ids in ms, memberships allowed
--- per user, then six for each record: id ('' for none), digest, tag, kind, the record as
--- it travels, and as it is kept ('' when that is the same).
+-- per user, then seven for each record: id ('' for none), digest, tag, kind, 1, the record as
+-- it travels, and as it is kept ('' when that is the same). Events without an id in a row
+-- come together: then the number says how many, the tag is that of the last one, and both
+-- texts are those of all.
 --
--- Answers {'OK', gid, …} with, for each record: its offset, a number; 'D <offset> <gid> <tag>'
+-- Answers {'OK', gid, …} with, for each: its (first) offset, a number; 'D <offset> <gid> <tag>'
 -- when its id stands for that one; 'C' when the id stands for another body; 'L' when a
 -- user would be in too many topics; 'W <first> <last>' when parts wait that have to be
 -- merged before it.
@@ -133,49 +135,67 @@ end
 local answers = { 'OK', m.gid }
 local records = {}
 local offset = m.o
-for index = OWN + 2, #ARGV, 6 do
-    local id, digest, tag, kind = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
-    local told, kept = ARGV[index + 4], ARGV[index + 5]
+
+-- What is known of an id: where its record is, or that it stands for another body.
+local function repeated(id, digest)
     local key = base .. 'i:' .. id
-    local known = id ~= '' and call('GET', key)
-    local address, text, body
-    if kind ~= 'e' and kind ~= 'f' then address, text, body = unpacked(told) end
-    local header = (kind == 'm' or kind == 'w' or kind == 'r') and cjson.decode(text)
-    if kind == 'n' then header = cjson.decode(body) end
-    local event = kind == 'b' and cjson.decode(text)
-    local answer
-    if known then
-        local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
-        -- One of a life of the log that nobody remembers stands for nothing.
-        if gid and is_remembered(m, gid) then
-            answer = what == digest and 'D ' .. at .. ' ' .. gid .. ' ' .. of or 'C'
-            -- Written anew, not only touched: a replica then confirms the first record, too.
-            if what == digest then call('SET', key, known, 'PX', window) end
+    local known = call('GET', key)
+    if not known then return nil end
+    local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
+    -- One of a life of the log that nobody remembers stands for nothing.
+    if not gid or not is_remembered(m, gid) then return nil end
+    if what ~= digest then return 'C' end
+    -- Written anew, not only touched: a replica then confirms the first record, too.
+    call('SET', key, known, 'PX', window)
+    return 'D ' .. at .. ' ' .. gid .. ' ' .. of
+end
+
+-- Takes a control record or a bus event; what is in its way, if something is.
+local function take_control(kind, record)
+    local address, text, body = unpacked(record[2])
+    local function change(header, data)
+        local changed = made(record[1], kind, address, header, data)
+        record[2], record[3] = changed[2], changed[3]
+    end
+    if kind == 'm' or kind == 'w' or kind == 'r' then
+        local header = cjson.decode(text)
+        if kind == 'm' and is_full(address, header) then return 'L' end
+        apply(kind, address, header, offset + 1)
+    elseif kind == 'n' then
+        local nodes = cjson.decode(body)
+        local moved = move_folders(body, nodes)
+        if moved then change(text, moved) end
+        apply(kind, address, nodes, offset + 1)
+    elseif kind == 'p' then
+        change(text, change_workspace(address, body))
+    elseif kind == 'b' then
+        local event = cjson.decode(text)
+        local parts = parts_before(event)
+        if parts then
+            return 'W ' .. string.match(parts, '^%d+') .. ' ' .. string.match(parts, '%d+$')
         end
+        if is_late(event) then
+            local late = string.gsub(text, '"s":"w"', '"s":"v"', 1)
+            change(late, body)
+        end
+        apply_bus(event, offset + 1)
     end
-    if not answer and kind == 'm' and is_full(address, header) then answer = 'L' end
-    local parts = not answer and event and parts_before(event)
-    if parts then
-        answer = 'W ' .. string.match(parts, '^%d+') .. ' ' .. string.match(parts, '%d+$')
-    end
+end
+
+for index = OWN + 2, #ARGV, 7 do
+    local id, digest, tag, kind = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
+    local told, kept = ARGV[index + 5], ARGV[index + 6]
+    local record = { tag, told, kept == '' and told or kept, tonumber(ARGV[index + 4]) }
+    local answer = id ~= '' and repeated(id, digest)
+    if not answer and kind ~= 'e' and kind ~= 'f' then answer = take_control(kind, record) end
     if not answer then
-        offset = offset + 1
-        local record = { tag, told, kept == '' and told or kept }
-        if kind == 'p' then
-            record = made(tag, kind, address, text, change_workspace(address, body))
-        end
-        local moved = kind == 'n' and move_folders(body, header)
-        if moved then record = made(tag, kind, address, text, moved) end
-        if event and is_late(event) then
-            record = made(tag, kind, address, string.gsub(text, '"s":"w"', '"s":"v"', 1), body)
-        end
+        answer = offset + 1
+        offset = offset + record[4]
         records[#records + 1] = record
-        if event then apply_bus(event, offset) end
-        if header then apply(kind, address, header, offset) end
         if id ~= '' then
-            call('SET', key, int(offset) .. ':' .. m.gid .. ':' .. tag .. ':' .. digest, 'PX', window)
+            call('SET', base .. 'i:' .. id, int(offset) .. ':' .. m.gid .. ':' .. tag .. ':' .. digest,
+                'PX', window)
         end
-        answer = offset
     end
     answers[#answers + 1] = answer
 end

@@ -27,7 +27,7 @@ local earlier = call('HGET', key, me) or ''
 -- What was once lost stays lost.
 local verdict = (is_clean and string.sub(earlier, 1, 1) ~= 'd') and 'c' or 'd'
 call('HSET', key, me, verdict .. ' ' .. (ARGV[OWN + 1] or '0') .. ' ' .. (ARGV[OWN + 2] or ZERO))
-call('EXPIRE', key, 3600)
+call('EXPIRE', key, REPORTS_LIVE_S)
 if m.st == 'fenced' then
     settle(m)
 elseif profile ~= 'ha' and earlier == '' and is_known and is_lost then

@@ -21,7 +21,6 @@ local function read_session(cid)
 end
 
 -- {scope, generation, base, its tag, fencing, owner, seq, cursor, mac, user, login}
-local function describe(cid, s)
-    local seq, cursor = place(cid, s)
-    return { s.flt, s.gid, s.b, s.bt, s.ep, s.n or '', seq, cursor, s.mac, s.user, s.sid }
+local function describe(s)
+    return { s.flt, s.gid, s.b, s.bt, s.ep, s.n or '', s.q, s.c, s.mac, s.user, s.sid }
 end

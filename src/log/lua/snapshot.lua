@@ -4,6 +4,6 @@
 -- everyone ended, of the user, whether the login ended}
 local function snapshot(m, user, sid, cid)
     local everyone, own, login = revocations(user, sid)
-    return { m.gid, int(m.o), m.t, int(oldest(m)), rows_of(m, user),
+    return { m.gid, int(m.o), m.t, int(m.f), rows_of(m, user),
         call('HGETALL', base .. 'sw:' .. cid), everyone, own, login }
 end

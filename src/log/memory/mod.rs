@@ -239,8 +239,13 @@ impl RealmLog for MemoryLog {
         Ok(self.realm(realm).state.lock().session(connection, now_ms))
     }
 
-    async fn forget(&self, realm: &RealmId, connection: ConnectionId) -> Result<(), LogError> {
-        self.realm(realm).state.lock().forget(connection);
+    async fn forget(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+        fencing: Option<u64>,
+    ) -> Result<(), LogError> {
+        self.realm(realm).state.lock().forget(connection, fencing);
         Ok(())
     }
 

@@ -115,7 +115,10 @@ impl RealmState {
         }
     }
 
-    pub(super) fn forget(&mut self, connection: ConnectionId) {
-        self.sessions.remove(&connection);
+    pub(super) fn forget(&mut self, connection: ConnectionId, fencing: Option<u64>) {
+        let known = self.sessions.get(&connection).map(|session| session.record.fencing);
+        if fencing.is_none() || known == fencing {
+            self.sessions.remove(&connection);
+        }
     }
 }

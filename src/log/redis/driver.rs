@@ -155,7 +155,7 @@ impl RedisDriver {
             connection,
             jobs,
             faith: Arc::clone(&faith),
-            away_since: None,
+            away: None,
         };
         tasks.spawn(publisher.run(stop.clone()));
         let publishing = Publishing { jobs: sender, faith, claims };

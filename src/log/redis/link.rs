@@ -12,7 +12,7 @@ use super::{
     super::LogError,
     context::{Context, HOLD, RETRY_AFTER, arg, millis, nonsense, text, unavailable},
     nodes::Lease,
-    range::{READ_AT_ONCE, record},
+    range::{READ_AT_ONCE, after_of},
     scripts::{BEAT, READ, REPORT, WORKSPACES},
 };
 use crate::{
@@ -169,8 +169,7 @@ impl Link {
         let reply = self.context.run(&self.realm, &READ, [arg(after), arg(READ_AT_ONCE)]).await;
         let reply = reply.map_err(|error| unavailable("range", &error))?;
         let range = || {
-            let entries = reply.part(5)?;
-            let records = entries.parts()?.iter().cloned().map(record).collect::<Option<_>>()?;
+            let records = after_of(reply.part(5)?.parts()?.to_vec(), after)?;
             let (end, first_kept) = (Some(reply.position(1)?), reply.number(4)?);
             Some(Range { asked_after: after, end, first_kept, records })
         };

@@ -211,8 +211,13 @@ impl RealmLog for RedisLog {
         sessions::session(&self.context, realm, connection).await
     }
 
-    async fn forget(&self, realm: &RealmId, connection: ConnectionId) -> Result<(), LogError> {
-        sessions::forget(&self.context, realm, connection).await
+    async fn forget(
+        &self,
+        realm: &RealmId,
+        connection: ConnectionId,
+        fencing: Option<u64>,
+    ) -> Result<(), LogError> {
+        sessions::forget(&self.context, realm, connection, fencing).await
     }
 
     async fn range(

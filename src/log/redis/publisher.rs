@@ -9,12 +9,11 @@
 //!   came;
 //! - what is acknowledged is in the log, with the `ha` profile on a replica, too; what
 //!   can't be known is never acknowledged;
-//! - a batch is tried again only when nothing of it can have happened, or when each of its
-//!   drafts has an id.
+//! - a draft is tried again only when it can't have been appended, or when it has an id.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -41,6 +40,10 @@ const BATCH_RECORDS: usize = 512;
 
 /// Bytes of one call, about.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Records, and bytes of them, that travel as one: what fits into one entry of the stream.
+const RUN_RECORDS: usize = 64;
+const RUN_BYTES: usize = 4_096;
 
 /// Publishers in one call that are a crowd.
 const CROWD: usize = 4;
@@ -92,6 +95,42 @@ impl Context {
     }
 }
 
+impl Parcel {
+    /// True for one about which the script has nothing to decide.
+    fn is_plain(&self) -> bool {
+        self.id.is_none() && matches!(self.kind, 'e' | 'f')
+    }
+}
+
+/// How many of the first parcels travel as one: 1, or several plain ones.
+fn run_length(parcels: &[&Parcel]) -> usize {
+    let mut bytes = 0;
+    let is_more = |parcel: &&&Parcel| {
+        bytes += parcel.told.len();
+        parcel.is_plain() && bytes <= RUN_BYTES
+    };
+    parcels.iter().take(RUN_RECORDS).take_while(is_more).count().max(1)
+}
+
+/// Parcels that travel as one.
+fn runs<'a, 'p>(mut parcels: &'a [&'p Parcel]) -> impl Iterator<Item = &'a [&'p Parcel]> {
+    std::iter::from_fn(move || {
+        let (run, rest) = parcels.split_at_checked(run_length(parcels))?;
+        parcels = rest;
+        Some(run)
+    })
+}
+
+/// One after the other; a single one is not copied.
+fn joined(mut parts: impl Iterator<Item = Bytes>) -> Bytes {
+    let first = parts.next().unwrap_or_default();
+    let Some(second) = parts.next() else { return first };
+    let mut all = BytesMut::from(&first[..]);
+    all.extend_from_slice(&second);
+    parts.for_each(|part| all.extend_from_slice(&part));
+    all.freeze()
+}
+
 /// Drafts that are appended together, and who waits for the answers.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -108,8 +147,8 @@ pub(super) struct Publisher {
     pub(super) connection: Dedicated,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) faith: Arc<Faith>,
-    /// Since when nothing could be sent, so that those who come later need not wait.
-    pub(super) away_since: Option<Instant>,
+    /// The first and the last of the failures since a call succeeded.
+    pub(super) away: Option<(Instant, Instant)>,
 }
 
 impl Publisher {
@@ -120,7 +159,7 @@ impl Publisher {
     /// Dropping the future leaves it open what of the current batch was appended.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut waiting: VecDeque<Job> = VecDeque::new();
-        let mut next_call = Instant::now();
+        let mut next_call: Option<Instant> = None;
         loop {
             let first = match waiting.pop_front() {
                 Some(job) => job,
@@ -140,7 +179,9 @@ impl Publisher {
                     },
                 },
             };
-            tokio::time::sleep_until(next_call).await;
+            if let Some(at) = next_call {
+                tokio::time::sleep_until(at).await;
+            }
             let mut batch = vec![first];
             let (mut records, mut bytes) = size(&batch);
             while records < BATCH_RECORDS && bytes < BATCH_BYTES {
@@ -154,7 +195,7 @@ impl Publisher {
                 (records, bytes) = (records + more_records, bytes + more_bytes);
             }
             let began = Instant::now();
-            next_call = if batch.len() < CROWD { began } else { began + PACE };
+            next_call = (batch.len() >= CROWD).then(|| began + PACE);
             self.append(batch).await;
         }
     }
@@ -178,33 +219,53 @@ impl Publisher {
         parcels: &[&Parcel],
         deadline: Instant,
     ) -> Vec<Result<Appended, AppendError>> {
-        let failed =
-            || vec![Err(AppendError::Unavailable { retry_after: RETRY_AFTER }); parcels.len()];
-        let all_have_ids = parcels.iter().all(|parcel| parcel.id.is_some());
-        let is_away = |since: Instant| since.elapsed() >= HOLD;
-        loop {
-            let error = match self.call(parcels, deadline).await {
-                Ok(Some(answers)) => {
-                    self.away_since = None;
+        let unavailable = || Err(AppendError::Unavailable { retry_after: RETRY_AFTER });
+        let mut answers = vec![unavailable(); parcels.len()];
+        // Those that are still to be appended, by their places in the batch.
+        let mut open: Vec<(usize, &Parcel)> = parcels.iter().copied().enumerate().collect();
+        while !open.is_empty() {
+            let some: Vec<&Parcel> = open.iter().map(|(_, parcel)| *parcel).collect();
+            match self.call(&some, deadline).await {
+                Ok(Some(known)) => {
+                    self.away = None;
+                    for ((place, _), answer) in open.iter().zip(known) {
+                        if let Some(slot) = answers.get_mut(*place) {
+                            *slot = answer;
+                        }
+                    }
                     return answers;
                 }
-                Ok(None) => None,
-                Err(error) => Some(error),
-            };
-            if let Some(error) = &error {
-                let since = *self.away_since.get_or_insert_with(Instant::now);
-                let is_harmless = !error.may_be_applied() || all_have_ids;
-                if !error.is_retryable() || !is_harmless || is_away(since) {
-                    tracing::debug!(%error, records = parcels.len(), "a batch was not appended");
-                    return failed();
+                Ok(None) => {}
+                Err(error) => {
+                    if !error.is_retryable() || self.is_away() {
+                        tracing::debug!(%error, records = open.len(), "not appended");
+                        return answers;
+                    }
+                    if error.may_be_applied() {
+                        // What has no id might be there twice after another try.
+                        open.retain(|(_, parcel)| parcel.id.is_some());
+                    }
                 }
             }
             let wait = Duration::from_millis(30 + random_below(40));
             if Instant::now() + wait >= deadline {
-                return failed();
+                return answers;
             }
             tokio::time::sleep(wait).await;
         }
+        answers
+    }
+
+    /// Notes a failure. True when all have failed for so long that who comes now need not
+    /// wait; after a silence it begins anew.
+    fn is_away(&mut self) -> bool {
+        let now = Instant::now();
+        let since = match self.away {
+            Some((since, last)) if now.duration_since(last) < HOLD => since,
+            Some(_) | None => now,
+        };
+        self.away = Some((since, now));
+        now.duration_since(since) >= HOLD
     }
 
     /// One call; `None` while the log is fenced.
@@ -215,17 +276,24 @@ impl Publisher {
     ) -> Result<Option<Vec<Result<Appended, AppendError>>>, RedisError> {
         let context = &self.context;
         let mut args = context.args();
-        args.reserve(2 + parcels.len() * 6);
+        args.reserve(2 + parcels.len() * 7);
         args.push(millis(context.limits.idempotency_window));
         args.push(arg(context.limits.memberships_per_user));
-        for Parcel { id, digest, tag, kind, told, kept } in parcels {
+        for run in runs(parcels) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let is_kept_otherwise = run.iter().any(|parcel| !parcel.kept.is_empty());
+            let as_kept = |parcel: &&Parcel| {
+                let kept = if parcel.kept.is_empty() { &parcel.told } else { &parcel.kept };
+                kept.clone()
+            };
             args.extend([
-                id.as_deref().map(text).unwrap_or_default(),
-                text(digest),
-                arg(tag),
-                arg(kind),
-                told.clone(),
-                kept.clone(),
+                first.id.as_deref().map(text).unwrap_or_default(),
+                text(&first.digest),
+                arg(last.tag),
+                arg(first.kind),
+                arg(run.len()),
+                joined(run.iter().map(|parcel| parcel.told.clone())),
+                if is_kept_otherwise { joined(run.iter().map(as_kept)) } else { Bytes::new() },
             ]);
         }
         let head = context.key(&self.realm, "m");
@@ -266,17 +334,20 @@ impl Publisher {
         let generation = reply.generation(1)?;
         let limit = self.context.limits.memberships_per_user;
         let mut answers = Vec::with_capacity(parcels.len());
-        for (index, parcel) in parcels.iter().enumerate() {
-            answers.push(if let Some(offset) = reply.integer(index + 2) {
-                let position = Position { generation: generation.clone(), offset, tag: parcel.tag };
-                Ok(Appended { position, duplicate: false })
-            } else {
-                match reply.text(index + 2)? {
-                    "C" => Err(AppendError::Conflict),
-                    "L" => Err(AppendError::TooManyMemberships { limit }),
-                    text if text.starts_with("W ") => Err(waiting(text)?),
-                    text => Ok(known(text)?),
-                }
+        for (index, run) in runs(parcels).enumerate() {
+            if let Some(first) = reply.integer(index + 2) {
+                answers.extend((first..).zip(run).map(|(offset, parcel)| {
+                    let position =
+                        Position { generation: generation.clone(), offset, tag: parcel.tag };
+                    Ok(Appended { position, duplicate: false })
+                }));
+                continue;
+            }
+            answers.push(match reply.text(index + 2)? {
+                "C" => Err(AppendError::Conflict),
+                "L" => Err(AppendError::TooManyMemberships { limit }),
+                text if text.starts_with("W ") => Err(waiting(text)?),
+                text => Ok(known(text)?),
             });
         }
         Some(answers)

@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     log::frame,
-    model::{Position, RealmId, Record},
+    model::{RealmId, Record},
 };
 
-/// Records that one command reads.
-pub(super) const READ_AT_ONCE: usize = 512;
+/// Entries that one command reads; one has up to 64 records, and 4 KiB or a single record.
+pub(super) const READ_AT_ONCE: usize = 128;
 
 /// The records after `after`, oldest first, at most `limit`.
 pub(super) async fn read(
@@ -31,38 +31,48 @@ pub(super) async fn read(
     let mut records: Vec<Arc<Record>> = Vec::new();
     while records.len() < limit {
         let after = records.last().map_or(after, |last| last.position.offset);
-        let count = (limit - records.len()).min(READ_AT_ONCE);
         let mut command = Pipeline::new();
         command.cmd("XRANGE").arg(&key).arg(format!("({after}-0")).arg("+");
+        let count = READ_AT_ONCE.min(limit - records.len());
         command.arg("COUNT").arg(count);
         let reply = context.client.query("range", &key, &command).await;
         let reply = reply.map_err(|error| unavailable("range", &error))?.pop();
         let Some(Value::Array(entries)) = reply else { return Err(nonsense("records")) };
         let is_last = entries.len() < count;
-        for entry in entries {
-            records.push(record(entry).ok_or_else(|| nonsense("records"))?);
-        }
+        records.extend(after_of(entries, after).ok_or_else(|| nonsense("records"))?);
         if is_last {
             break;
         }
     }
+    records.truncate(limit);
     Ok(records)
 }
 
-/// One entry of the stream.
-pub(super) fn record(entry: Value) -> Option<Arc<Record>> {
+/// The records of some entries that come after `after`, in order.
+pub(super) fn after_of(entries: Vec<Value>, after: u64) -> Option<Vec<Arc<Record>>> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let records = records(entry)?;
+        found.extend(records.into_iter().filter(|record| record.position.offset > after));
+    }
+    Some(found)
+}
+
+/// The records of one entry of the stream.
+fn records(entry: Value) -> Option<Vec<Arc<Record>>> {
     let Value::Array(entry) = entry else { return None };
     let [id, fields] = <[Value; 2]>::try_from(entry).ok()?;
-    let (offset, _) = as_text(&id)?.split_once('-')?;
-    let offset = frame::number(offset).ok()?;
+    let (last, _) = as_text(&id)?.split_once('-')?;
+    let last = frame::number(last).ok()?;
     let Value::Array(fields) = fields else { return None };
-    let mut found: [Bytes; 3] = Default::default();
+    let mut found: [Bytes; 4] = Default::default();
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         let place = match as_text(&name)? {
             "r" => 0,
             "p" => 1,
             "g" => 2,
+            "n" => 3,
             // A newer version may have more to say.
             _ => continue,
         };
@@ -70,10 +80,12 @@ pub(super) fn record(entry: Value) -> Option<Arc<Record>> {
             *slot = value;
         }
     }
-    let [mut piece, previous_tag, generation] = found;
-    let piece = frame::piece(&mut piece).ok()?;
-    let generation = frame::generation(std::str::from_utf8(&generation).ok()?).ok()?;
-    let previous_tag = frame::tag(std::str::from_utf8(&previous_tag).ok()?).ok()?;
-    let position = Position { generation, offset, tag: piece.tag };
-    Some(frame::record((position, previous_tag), &piece))
+    let [mut pieces, previous_tag, generation, count] = found;
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let generation = frame::generation(text(&generation)?).ok()?;
+    let previous_tag = frame::tag(text(&previous_tag)?).ok()?;
+    let count = if count.is_empty() { 1 } else { frame::number(text(&count)?).ok()? };
+    let first = last.checked_sub(count)?.checked_add(1)?;
+    let count = usize::try_from(count).ok()?;
+    frame::records(&mut pieces, (&generation, first, previous_tag), count).ok()
 }

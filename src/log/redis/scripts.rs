@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use crate::redis_client::Script;
 
 /// In front of every script: the generation of the log, and appending to it.
-const PRELUDE: &str = include_str!("../lua/prelude.lua");
+pub(super) const PRELUDE: &str = include_str!("../lua/prelude.lua");
 const PEOPLE: &str = include_str!("../lua/people.lua");
 const SNAPSHOT: &str = include_str!("../lua/snapshot.lua");
 const PLACES: &str = include_str!("../lua/places.lua");
@@ -27,6 +27,7 @@ script!(PUBLISH, "publish", false, [PEOPLE, PLACES, include_str!("../lua/publish
 script!(OPEN, "open", true, [PEOPLE, SNAPSHOT, include_str!("../lua/open.lua")]);
 script!(CLAIM, "claim", true, [PEOPLE, SNAPSHOT, SESSION, include_str!("../lua/claim.lua")]);
 script!(LEAVE, "checkpoint", true, [include_str!("../lua/leave.lua")]);
+script!(FORGET, "session", true, [include_str!("../lua/forget.lua")]);
 script!(LOOK, "session", true, [SESSION, include_str!("../lua/look.lua")]);
 script!(
     MEMBERSHIPS,

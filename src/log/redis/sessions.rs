@@ -19,7 +19,7 @@ use super::{
     context::{Context, arg, millis, nonsense, text, unavailable},
     people,
     reply::Reply,
-    scripts::{CLAIM, LEAVE, LOOK, OPEN},
+    scripts::{CLAIM, FORGET, LEAVE, LOOK, OPEN},
 };
 use crate::{
     clock::random_tag,
@@ -157,13 +157,10 @@ pub(super) async fn forget(
     context: &Context,
     realm: &RealmId,
     connection: ConnectionId,
+    fencing: Option<u64>,
 ) -> Result<(), LogError> {
-    let key = context.key(realm, &format!("s:{connection}"));
-    let mut both = Pipeline::new();
-    both.cmd("DEL").arg(&key).arg(context.key(realm, &format!("sw:{connection}")));
-    both.cmd("HDEL").arg(context.key(realm, &format!("c:{}", context.me)));
-    both.arg(connection.as_str());
-    let done = context.client.query("session", &key, &both).await;
+    let own = [text(connection.as_str()), fencing.map(arg).unwrap_or_default()];
+    let done = context.run(realm, &FORGET, own).await;
     done.map(drop).map_err(|error| unavailable("session", &error))
 }
 

@@ -47,6 +47,9 @@ const INBOX: usize = 8_192;
 /// Words that may wait in front of the node; more make the tail wait.
 const INBOUND: usize = 8_192;
 
+/// Records that are handed over together.
+const DELIVERED_AT_ONCE: usize = 256;
+
 /// How often the course is told the time.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -246,9 +249,13 @@ impl Running {
         let link = self.link.clone();
         match effect {
             Effect::Deliver(records) => {
-                for record in records {
-                    self.controls.note(&record);
-                    self.tell(Inbound::Record(record)).await?;
+                // Many with one look at the queue, so that the node takes them together.
+                for some in records.chunks(DELIVERED_AT_ONCE) {
+                    let permits = self.inbound.reserve_many(some.len()).await.map_err(|_| Gone)?;
+                    for (permit, record) in permits.zip(some) {
+                        self.controls.note(record);
+                        permit.send(Inbound::Record(Arc::clone(record)));
+                    }
                 }
             }
             Effect::Read { after, cause } => {
@@ -270,7 +277,9 @@ impl Running {
                 });
             }
             Effect::Report { round, highest } => {
-                let told = self.faith.doubt();
+                // Of what the tail has seen, the newest place proves all before it; an older
+                // one may be trimmed by now, and would look like a loss.
+                let told = self.faith.doubt().filter(|told| told.offset > highest.offset);
                 let kept_up_to = Arc::clone(&self.kept_up_to);
                 self.requests.spawn(async move {
                     match link.report(highest, told).await {

@@ -4,20 +4,23 @@ use std::{sync::Arc, time::Duration};
 
 use redis::{Pipeline, Value};
 
-use super::{RedisLimits, RedisLog, reply::as_text};
+use super::{RedisLimits, RedisLog, context::arg, reply::as_text, scripts::PRELUDE};
 use crate::{
     clock::{Clock, random_connection_id},
     config::LogProfile,
     lifecycle::CancellationToken,
     log::{
-        Draft, MemoryLimits, NodeFacts, Opening, RealmLog as _, ThisNode,
+        Claim, Draft, MemoryLimits, NodeFacts, Opening, RealmLog as _, ThisNode,
         chat::contract::chat_contract,
-        contract::{Backend, START_S, channel, contract, id, identity, limits as bounds, members},
+        contract::{
+            Backend, START_S, channel, contract, event, id, identity, limits as bounds, members,
+            mixed_batch,
+        },
     },
     metrics::Metrics,
     model::{Body, Id, Revocation, RevocationScope, Scope},
     redis_client::{
-        RedisClient,
+        RedisClient, Script,
         testing::{Server, eventually},
     },
 };
@@ -183,4 +186,50 @@ async fn a_lost_removal_and_a_lost_revocation_are_made_again() {
         .iter()
         .filter(|one| matches!(&one.body, Body::Members { remove, .. } if !remove.is_empty()));
     assert_eq!(removals.count(), 1, "it was lost, and is made again once");
+}
+
+/// Goal: scripts know the tag of each record, whatever entry it is in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_script_finds_the_tag_of_any_record() {
+    let server = Server::start().await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let log = node(client(&server), "n1", limits(&bounds()), clock).await;
+    let realm = id("default");
+    let answers = log.append(&realm, mixed_batch(150)).await;
+    let script = Script::new("range", &[PRELUDE, "return { tag_at(ARGV[OWN]) or '' }"], true);
+    for answer in answers {
+        let place = answer.unwrap().position;
+        let found = log.context.run(&realm, &script, [arg(place.offset)]).await.unwrap();
+        assert_eq!(found.tag(0), Some(place.tag), "{}", place.offset);
+    }
+    for offset in [0, 151] {
+        let found = log.context.run(&realm, &script, [arg(offset)]).await.unwrap();
+        assert_eq!(found.text(0), Some(""), "{offset}");
+    }
+}
+
+/// Goal: a node that has told nobody anything for long is not taken for one that lost it.
+///
+/// Method: one node begins a session and then only hears what another publishes, until that
+/// place is trimmed. Redis comes back with everything: the session goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_place_that_was_trimmed_is_not_a_loss() {
+    let mut server = Server::start_with(&["--appendonly", "no"]).await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let bounds = limits(&MemoryLimits { retention_events: 100, ..bounds() });
+    let quiet = node(client(&server), "n1", bounds.clone(), clock.clone()).await;
+    let busy = node(client(&server), "n2", bounds, clock).await;
+    let (realm, alice) = (id("default"), identity("alice", None));
+    let early = Opening { connection: random_connection_id(), scope: Scope::Member };
+    quiet.open(&alice, early).await.unwrap();
+    for _ in 0..20 {
+        let drafts = (0..100).map(|_| Draft { body: event("x"), id: None }).collect();
+        busy.append(&realm, drafts).await;
+    }
+    let late = random_connection_id();
+    busy.open(&alice, Opening { connection: late, scope: Scope::Member }).await.unwrap();
+    assert_eq!(server.command(&["SAVE"]).await, Value::Okay);
+    server.restart().await;
+    let claim = eventually("a verdict", async || quiet.claim(&alice, late).await.ok()).await;
+    assert!(matches!(claim, Claim::Granted { .. }), "{claim:?}");
 }

@@ -140,7 +140,7 @@ impl MattermostClient {
         let context = &self.client.context;
         let identity = &self.client.seat.identity;
         let topic = Topic::Channel(channel);
-        if !context.node.is_member(&identity.realm, &identity.user, topic.clone()).await {
+        if !context.node.is_member(&self.client.seat, topic.clone()).await {
             let refusal = Refusal::InvalidParam("channel_id");
             return Err(Denied { refusal, stage: "message", reason: "not_member" });
         }
