@@ -68,17 +68,35 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Random bytes from the operating system.
+/// Random bytes of the operating system that a thread keeps in store.
+const STORE_BYTES: usize = 2_048;
+
+/// Random bytes from the operating system, each given away once.
 ///
 /// # Panics
 ///
 /// When the operating system has no random source: no id could be made safely.
 #[must_use]
 pub fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
-    let mut bytes = [0; LENGTH];
-    #[expect(clippy::expect_used, reason = "guessable ids would be worse than stopping")]
-    getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    bytes
+    thread_local! {
+        /// Asking for each would be a system call for every record.
+        static STORE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    STORE.with_borrow_mut(|store| {
+        if let Some(bytes) = take_last(store) {
+            return bytes;
+        }
+        store.resize(STORE_BYTES.max(LENGTH), 0);
+        #[expect(clippy::expect_used, reason = "guessable ids would be worse than stopping")]
+        getrandom::fill(store).expect("the operating system has a random source");
+        take_last(store).unwrap_or([0; LENGTH])
+    })
+}
+
+fn take_last<const LENGTH: usize>(store: &mut Vec<u8>) -> Option<[u8; LENGTH]> {
+    let bytes = *store.last_chunk()?;
+    store.truncate(store.len() - LENGTH);
+    Some(bytes)
 }
 
 /// A new connection id.
@@ -90,22 +108,31 @@ pub fn random_connection_id() -> ConnectionId {
 /// A new mark for a record.
 #[must_use]
 pub fn random_tag() -> Tag {
-    thread_local! {
-        /// Random numbers in store: asking for each would be a system call a record.
-        static STORE: RefCell<Vec<Tag>> = const { RefCell::new(Vec::new()) };
-    }
-    STORE.with_borrow_mut(|store| {
-        store.pop().unwrap_or_else(|| {
-            let bytes: [u8; 1024] = random_bytes();
-            let (numbers, _) = bytes.as_chunks();
-            store.extend(numbers.iter().map(|number| Tag(u64::from_le_bytes(*number))));
-            store.pop().unwrap_or(Tag(0))
-        })
-    })
+    Tag(u64::from_le_bytes(random_bytes()))
 }
 
 /// A number from 0 up to, not including, `below` (0 when `below` is 0), for jitter.
 #[must_use]
 pub fn random_below(below: u64) -> u64 {
     u64::from_le_bytes(random_bytes()).checked_rem(below).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Goal: no byte of the store is given away twice, at its end neither.
+    #[test]
+    fn random_bytes_are_never_the_same() {
+        let mut seen = HashSet::new();
+        for _ in 0..2_000 {
+            assert!(seen.insert(random_bytes::<26>().to_vec()));
+            assert!(seen.insert(random_tag().0.to_le_bytes().to_vec()));
+        }
+        assert_ne!(random_bytes::<4_000>(), random_bytes::<4_000>(), "more than the store has");
+        let tails = |bytes: &[u8]| bytes.windows(8).map(<[u8]>::to_vec).collect::<HashSet<_>>();
+        assert!(tails(&random_bytes::<1_000>()).is_disjoint(&tails(&random_bytes::<1_000>())));
+    }
 }
