@@ -25,6 +25,11 @@ use hubbub::{
     telemetry,
 };
 
+/// Of the program only: who embeds the library has an own one. `docs/decisions/0016` has the
+/// figures.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Bad configuration or arguments.
 const EXIT_USAGE: u8 = 2;
 
