@@ -14,11 +14,12 @@ use crate::{
     config::{Config, KeyMaterial, LogProfile, RedisMode},
     lifecycle::Tasks,
     log::{
-        AnyLog, ChatLimits, MemoryLimits, MemoryLog, NodeFacts, RedisLimits, RedisLog, ThisNode,
+        AnyLog, ChatLimits, MemoryLimits, MemoryLog, NodeFacts, RedisDriver, RedisLimits, RedisLog,
+        ThisNode,
     },
     metrics::Metrics,
     presence::{AnyPresence, MemoryPresence, RedisPresence, RedisSettings, Rules, memory::Bounds},
-    redis_client::{RedisClient, StartError},
+    redis_client::{RedisClient, RedisError, StartError},
     store,
 };
 
@@ -60,10 +61,7 @@ pub(super) async fn open(
     }
     let client = RedisClient::new(&config.redis, metrics)?;
     reach(&client, config.log.profile == LogProfile::Ha).await?;
-    let limits = redis_limits(config);
-    let opened =
-        RedisLog::open(client.clone(), limits, node, clock.clone(), Arc::clone(metrics)).await;
-    let (log, driver) = opened?;
+    let (log, driver) = take_part(&client, config, node, (clock, metrics)).await?;
     tasks.spawn("log", |stop| driver.run(stop));
     let settings = RedisSettings {
         me: Arc::clone(log.me()),
@@ -112,6 +110,29 @@ async fn reach(client: &RedisClient, is_ha: bool) -> Result<(), StartError> {
         match client.check(is_ha).await {
             Err(StartError::Unreachable(error)) if Instant::now() < deadline => {
                 tracing::warn!(%error, "waits for redis");
+                sleep(START_PASS).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Takes this node's name in the cluster; waits while Redis can't be written, as when a
+/// replica of the profile `ha` is still being filled.
+async fn take_part(
+    client: &RedisClient,
+    config: &Config,
+    node: ThisNode,
+    (clock, metrics): (&Clock, &Arc<Metrics>),
+) -> Result<(Arc<RedisLog>, RedisDriver), RedisError> {
+    let deadline = Instant::now() + START_PATIENCE;
+    loop {
+        let (client, node, clock) = (client.clone(), node.clone(), clock.clone());
+        let opened =
+            RedisLog::open(client, redis_limits(config), node, clock, Arc::clone(metrics)).await;
+        match opened {
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                tracing::warn!(%error, "waits until redis can be written");
                 sleep(START_PASS).await;
             }
             result => return result,

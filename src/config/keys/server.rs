@@ -89,7 +89,7 @@ pub(super) static ROWS: &[Key] = &[
     ),
     live(
         "auth.leeway",
-        Duration(|d| &mut d.config.auth.leeway, seconds(0), seconds(600)),
+        Duration(|d| &mut d.config.auth.leeway, seconds(0), seconds(60)),
         "Tolerance for clocks that differ.",
     ),
     live(
