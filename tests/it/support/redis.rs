@@ -6,11 +6,12 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 
-use super::until;
+use super::{PATIENCE, until};
 
 /// One server, without data.
 pub(crate) struct Redis {
@@ -38,6 +39,17 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Sees every command from now on, also those of scripts.
+    pub(crate) async fn monitor(&self) -> Monitor {
+        let address = ("127.0.0.1", self.port);
+        let mut lines = BufReader::new(TcpStream::connect(address).await.unwrap());
+        lines.write_all(b"MONITOR\r\n").await.unwrap();
+        let mut line = String::new();
+        timeout(PATIENCE, lines.read_line(&mut line)).await.unwrap().unwrap();
+        assert_eq!(line, "+OK\r\n");
+        Monitor { lines, asking: TcpStream::connect(address).await.unwrap() }
+    }
+
     async fn answers(&self) -> bool {
         let asking = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
@@ -46,7 +58,33 @@ impl Redis {
             stream.read_exact(&mut pong).await.ok()?;
             (&pong == b"+PONG\r\n").then_some(())
         };
-        matches!(tokio::time::timeout(Duration::from_secs(1), asking).await, Ok(Some(())))
+        matches!(timeout(Duration::from_secs(1), asking).await, Ok(Some(())))
+    }
+}
+
+/// What a server is asked for.
+pub(crate) struct Monitor {
+    lines: BufReader<TcpStream>,
+    asking: TcpStream,
+}
+
+impl Monitor {
+    /// The words of each command up to now.
+    pub(crate) async fn stop(mut self) -> Vec<Vec<String>> {
+        const END: &str = "the-end-of-what-is-monitored";
+        self.asking.write_all(format!("PING {END}\r\n").as_bytes()).await.unwrap();
+        let mut commands = Vec::new();
+        loop {
+            let mut line = String::new();
+            timeout(PATIENCE, self.lines.read_line(&mut line)).await.unwrap().unwrap();
+            if line.contains(END) {
+                return commands;
+            }
+            // +<time> [<database> <who>] "<word>" "<word>" …
+            let (_, words) = line.trim_end().split_once("] ").unwrap();
+            let words = words.trim_matches('"').split("\" \"").map(str::to_owned);
+            commands.push(words.collect());
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod badinput;
 mod crashes;
+mod kill;
+mod process;
 mod resume;
 mod rights;
 mod rooms;
@@ -95,12 +97,13 @@ fn users(update: &Value) -> Vec<&str> {
     users.into_iter().flatten().map(|user| user.as_str().unwrap()).collect()
 }
 
-/// The next text, pings aside; `None` when the socket has ended.
+/// The next text; pings are answered; `None` when the socket has ended.
 async fn next(client: &mut Client) -> Option<Value> {
     loop {
         match client.0.next().await {
             Frame::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
-            Frame::Ping(_) | Frame::Pong(_) | Frame::Binary(_) => {}
+            Frame::Ping(payload) => client.0.send_frame(0x8a, &payload).await,
+            Frame::Pong(_) | Frame::Binary(_) => {}
             Frame::Close(_) | Frame::End => return None,
         }
     }
