@@ -82,16 +82,24 @@ impl Socket {
         }
     }
 
-    /// Sends a masked frame with this first byte and at most 125 bytes. Gives up after two
+    /// Sends a masked frame with this first byte and at most 65535 bytes. Gives up after two
     /// seconds: what is wrong then shows at the next read.
     ///
     /// # Cancel safety
     ///
     /// A frame may be cut.
     pub async fn send(&mut self, first: u8, payload: &[u8]) {
-        let payload = payload.get(..payload.len().min(125)).unwrap_or_default();
+        let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
+        let payload = payload.get(..usize::from(length)).unwrap_or_default();
         let mask = [0x11, 0x22, 0x33, 0x44];
-        let mut bytes = vec![first, 0x80 | u8::try_from(payload.len()).unwrap_or(125)];
+        let mut bytes = vec![first];
+        match u8::try_from(length) {
+            Ok(short @ ..126) => bytes.push(0x80 | short),
+            Ok(_) | Err(_) => {
+                bytes.push(0x80 | 126);
+                bytes.extend(length.to_be_bytes());
+            }
+        }
         bytes.extend(mask);
         bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         timeout(Duration::from_secs(2), self.stream.write_all(&bytes)).await.ok();

@@ -63,7 +63,8 @@ impl Run {
         Ok(())
     }
 
-    fn judge_nodes(&mut self) {
+    /// Demands that no node has ended by itself or panicked.
+    pub fn judge_nodes(&mut self) {
         let mut found = Vec::new();
         let mut peak = (0, 0);
         for node in &mut self.nodes {

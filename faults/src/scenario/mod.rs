@@ -8,6 +8,7 @@ mod cluster;
 mod data;
 mod link;
 mod nodes;
+mod pydio;
 mod race;
 mod redis;
 mod sentinel;
@@ -66,6 +67,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "embedded_restart" lossy 60 100.0 20 data::embedded_restart, "one node without Redis, SIGKILLed: its log is gone, everyone is reset";
     "node_kill" exact 600 300.0 80 nodes::node_kill, "F01: one of three nodes SIGKILLed every 8 s";
     "two_kills" exact 300 150.0 36 nodes::two_kills, "F02: two of three nodes SIGKILLed within a second";
+    "pydio_node_kill" exact 60 150.0 48 pydio::node_kill, "event sessions of Pydio: one of three nodes SIGKILLed every 8 s";
     "drain" exact 600 100.0 40 nodes::drain, "F03: SIGTERM, one client of a hundred does not read";
     "drain_cut_short" exact 300 150.0 30 nodes::drain_cut_short, "F04: SIGTERM, and SIGKILL one second later";
     "rolling_restart" exact 300 150.0 40 nodes::rolling_restart, "F06: all nodes restarted one after the other";
