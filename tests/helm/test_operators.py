@@ -25,7 +25,9 @@ def test_the_monitor_selects_the_internal_service_alone():
     assert [service["metadata"]["name"] for service in selected] == ["t-hubbub-internal"]
     endpoint = monitor["spec"]["endpoints"][0]
     assert endpoint["port"] in [port["name"] for port in selected[0]["spec"]["ports"]]
-    assert endpoint == {"port": "internal", "path": "/metrics", "interval": "15s", "scrapeTimeout": "10s"}
+    by_pod = {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"}
+    times = {"interval": "15s", "scrapeTimeout": "10s"}
+    assert endpoint == {"port": "internal", "path": "/metrics", "relabelings": [by_pod], **times}
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["ns"]}
 
 
