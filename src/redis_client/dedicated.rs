@@ -246,7 +246,16 @@ async fn end_of(shared: &Shared, live: &Live) -> &'static str {
         biased;
         () = shared.renew.notified() => "renewed",
         () = live.broken.notified() => "broken",
+        () = replaced(shared, &live.address) => "replaced",
         () = silence(shared, live.connection.clone()) => "silent",
+    }
+}
+
+/// Ends when another server has taken the place of the one at `address`. Also a busy
+/// connection can't know.
+async fn replaced(shared: &Shared, address: &Address) {
+    while shared.client.is_in_charge(address).await {
+        sleep(IDLE).await;
     }
 }
 

@@ -25,6 +25,7 @@ mod pool;
 mod reply;
 mod roles;
 mod script;
+mod sentinels;
 mod settings;
 mod slots;
 mod subscription;
@@ -233,6 +234,16 @@ impl RedisClient {
             }
         }
         result
+    }
+
+    /// False when another server has taken the place of the one at `address`; then no pooled
+    /// request goes there any more, either.
+    async fn is_in_charge(&self, address: &Address) -> bool {
+        let is_in_charge = self.0.topology.is_in_charge(address).await;
+        if !is_in_charge {
+            self.0.pools.forget(address);
+        }
+        is_in_charge
     }
 
     /// Doubts that `address` is in charge when `error` says so.

@@ -129,6 +129,12 @@ pub(super) fn list(value: &Value) -> &[Value] {
     value.as_sequence().unwrap_or_default()
 }
 
+/// The value beside `name` in a map, or in a list of names and values.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    let mut pairs = value.as_map_iter()?;
+    pairs.find_map(|(key, value)| (text(key) == Some(name)).then_some(value))
+}
+
 /// The number in `value`.
 pub(super) fn number(value: &Value) -> Option<i64> {
     if let Value::Int(number) = value { Some(*number) } else { text(value)?.parse().ok() }

@@ -227,16 +227,41 @@ impl Subscription {
         }
     }
 
-    async fn end_of(&self, mut session: Session) -> GapCause {
+    async fn end_of(&self, session: Session) -> GapCause {
+        let Session { connection, address, listener, mut ended } = session;
         let cause = tokio::select! {
             biased;
             () = self.kick.0.notified() => GapCause::Renewed,
-            cause = session.ended.recv() => cause.unwrap_or(GapCause::Disconnected),
-            cause = silence(session.connection.clone(), &session.listener) => cause,
+            cause = ended.recv() => cause.unwrap_or(GapCause::Disconnected),
+            cause = self.silence(connection, &address, &listener) => cause,
         };
-        session.listener.is_deaf.store(true, Ordering::Release);
-        self.client.0.topology.forget(&session.address, None);
+        listener.is_deaf.store(true, Ordering::Release);
+        self.client.0.topology.forget(&address, None);
         cause
+    }
+
+    /// Ends when the server neither answers nor sends anything, or is no primary any more.
+    async fn silence(
+        &self,
+        mut connection: MultiplexedConnection,
+        address: &Address,
+        listener: &Listener,
+    ) -> GapCause {
+        loop {
+            sleep(TRIAL_PERIOD).await;
+            if !self.client.is_in_charge(address).await {
+                return GapCause::NoPrimary;
+            }
+            let heard = listener.heard.load(Ordering::Relaxed);
+            match connect::require_primary(&mut connection).await {
+                Ok(()) => {}
+                Err(error) if error.is_no_primary() => return GapCause::NoPrimary,
+                // The answer waits behind messages that are on their way: while they come,
+                // the link lives.
+                Err(_) if listener.heard.load(Ordering::Relaxed) != heard => {}
+                Err(_) => return GapCause::Silent,
+            }
+        }
     }
 }
 
@@ -246,22 +271,6 @@ struct Session {
     address: Address,
     listener: Arc<Listener>,
     ended: mpsc::Receiver<GapCause>,
-}
-
-/// Ends when the server neither answers nor sends anything, or is no primary any more.
-async fn silence(mut connection: MultiplexedConnection, listener: &Listener) -> GapCause {
-    loop {
-        sleep(TRIAL_PERIOD).await;
-        let heard = listener.heard.load(Ordering::Relaxed);
-        match connect::require_primary(&mut connection).await {
-            Ok(()) => {}
-            Err(error) if error.is_no_primary() => return GapCause::NoPrimary,
-            // The answer waits behind messages that are on their way: while they come,
-            // the link lives.
-            Err(_) if listener.heard.load(Ordering::Relaxed) != heard => {}
-            Err(_) => return GapCause::Silent,
-        }
-    }
 }
 
 /// Hears what the server sends, on the connection's own task: it never waits.

@@ -4,25 +4,31 @@
 //! that it is wrong; then whoever needs it next asks again, and the others wait for
 //! that answer.
 //!
-//! Invariants: one question at a time; a sentinel or node whose answer was wrong is
+//! Sentinels are also asked now and then: a primary that they have replaced while it was
+//! cut off from them does not know it, and answers who can still reach it.
+//!
+//! Invariants: one question at a time; a node of a cluster whose answer was wrong is
 //! asked last.
 //!
 //! Not here: whether the server agrees that it is in charge (`connect`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use redis::{Value, cmd};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     connect::ask,
     error::RedisError,
-    reply::{list, number, text},
+    sentinels::{self, Named},
     settings::{Address, Peer, Settings},
     slots::{Slots, slot_of},
 };
 use crate::config::RedisMode;
+
+/// How long the word of the sentinels counts.
+const BELIEVED: Duration = Duration::from_secs(2);
 
 /// What is known about the servers. Shared by all connections of a client.
 #[derive(Debug)]
@@ -36,8 +42,12 @@ pub(super) struct Topology {
 #[derive(Debug)]
 struct Known {
     map: Map,
-    /// Whom to ask, the best first: sentinels, or nodes of the cluster.
+    /// Nodes of the cluster, the best to ask first.
     sources: Vec<Address>,
+    /// The newest failover that sentinels have told of.
+    epoch: u64,
+    /// When they were asked last.
+    asked_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,7 +69,8 @@ impl Map {
 
 impl Topology {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
-        let known = Known { map: Map::Unknown, sources: settings.seeds.clone() };
+        let sources = settings.seeds.clone();
+        let known = Known { map: Map::Unknown, sources, epoch: 0, asked_at: None };
         Self { settings, known: Mutex::new(known), turn: Semaphore::new(1) }
     }
 
@@ -93,6 +104,28 @@ impl Topology {
         }
     }
 
+    /// False when the sentinels have put another server in the place of the one at `address`.
+    /// They are asked when their last word is 2 s old; the word of servers counts otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the next one asks.
+    pub(super) async fn is_in_charge(&self, address: &Address) -> bool {
+        if self.settings.mode == RedisMode::Sentinel
+            && let Ok(_turn) = self.turn.try_acquire()
+            && self.known.lock().asked_at.is_none_or(|at| at.elapsed() >= BELIEVED)
+        {
+            match self.ask_sentinels().await {
+                Ok(map) => self.known.lock().map = map,
+                Err(error) => tracing::debug!(%error, "the sentinels have no word"),
+            }
+        }
+        match &self.known.lock().map {
+            Map::One(one) => one == address,
+            Map::Unknown | Map::Cluster(_) => true,
+        }
+    }
+
     /// The server at `address` was not in charge, or could not be reached; `hint` is
     /// who it said is.
     pub(super) fn forget(&self, address: &Address, hint: Option<Address>) {
@@ -107,8 +140,7 @@ impl Topology {
         }
         known.map = Map::Unknown;
         match self.settings.mode {
-            RedisMode::Standalone => {}
-            RedisMode::Sentinel => known.sources.rotate_left(1),
+            RedisMode::Standalone | RedisMode::Sentinel => {}
             RedisMode::Cluster => {
                 known.sources.retain(|source| source != address && Some(source) != hint.as_ref());
                 known.sources.push(address.clone());
@@ -119,25 +151,40 @@ impl Topology {
         }
     }
 
-    /// Asks one after the other.
     async fn learn(&self) -> Result<Map, RedisError> {
-        let sources = self.known.lock().sources.clone();
-        if self.settings.mode == RedisMode::Standalone {
-            let first = self.settings.seeds.first().cloned();
-            return first.map(Map::One).ok_or_else(|| RedisError::settings("url", "is empty"));
+        match self.settings.mode {
+            RedisMode::Standalone => {
+                let first = self.settings.seeds.first().cloned();
+                first.map(Map::One).ok_or_else(|| RedisError::settings("url", "is empty"))
+            }
+            RedisMode::Sentinel => self.ask_sentinels().await,
+            RedisMode::Cluster => self.ask_nodes().await,
         }
+    }
+
+    async fn ask_sentinels(&self) -> Result<Map, RedisError> {
+        let known = {
+            let mut known = self.known.lock();
+            known.asked_at = Some(Instant::now());
+            known.epoch
+        };
+        let named = sentinels::primary(&self.settings, &self.settings.seeds, known).await;
+        let Named { epoch, primary } = named?;
+        self.known.lock().epoch = epoch;
+        Ok(Map::One(primary))
+    }
+
+    /// Asks one after the other.
+    async fn ask_nodes(&self) -> Result<Map, RedisError> {
+        let sources = self.known.lock().sources.clone();
         let mut failure = RedisError::unavailable("there is nobody to ask");
-        for source in &sources {
-            let learned = match self.settings.mode {
-                RedisMode::Sentinel => self.ask_sentinel(source).await,
-                RedisMode::Standalone | RedisMode::Cluster => self.ask_node(source).await,
-            };
-            match learned {
+        for source in sources {
+            match self.ask_node(&source).await {
                 Ok(map) => return Ok(map),
                 Err(error) => {
-                    tracing::debug!(%source, %error, "redis topology source is of no use");
+                    tracing::debug!(%source, %error, "a node of the cluster is of no use");
                     failure = error;
-                    self.ask_last(source);
+                    self.ask_last(&source);
                 }
             }
         }
@@ -148,18 +195,6 @@ impl Topology {
         let mut known = self.known.lock();
         known.sources.retain(|other| other != source);
         known.sources.push(source.clone());
-    }
-
-    async fn ask_sentinel(&self, source: &Address) -> Result<Map, RedisError> {
-        let name = self.settings.master_name.as_str();
-        let question = cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name).take();
-        let answer = ask(&self.settings, source, Peer::Sentinel, &question).await?;
-        let [host, port] = list(&answer) else {
-            return Err(RedisError::unavailable("the sentinel does not know the primary"));
-        };
-        let port = number(port).and_then(|port| u16::try_from(port).ok());
-        let address = text(host).zip(port).map(|(host, port)| Address { host: host.into(), port });
-        address.map(Map::One).ok_or(RedisError::Unexpected { expected: "an address" })
     }
 
     async fn ask_node(&self, source: &Address) -> Result<Map, RedisError> {

@@ -1,16 +1,21 @@
 //! A primary, its replica and the sentinel that watches them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use redis::Value;
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{INCREMENT, next, text_of};
+use super::{
+    INCREMENT, next,
+    stub::{Stub, bytes},
+    text_of,
+};
 use crate::{
     config::{Redis, RedisMode, Secret},
     lifecycle::CancellationToken,
     redis_client::{
-        NO_ARGS, Pushed, RedisClient, StartError,
+        GapCause, NO_ARGS, Pushed, RedisClient, StartError, sentinels,
+        settings::Settings,
         testing::{self, PATIENCE, Server, eventually, free_port},
     },
 };
@@ -124,6 +129,76 @@ async fn f41_a_planned_failover_is_noticed_by_idle_connections() {
     });
     assert_eq!(value.await.0, Value::Int(2));
     assert_eq!(client.run(&INCREMENT, &["a"], &["1"]).await.unwrap(), Value::Int(3));
+}
+
+#[tokio::test]
+async fn f39_a_primary_that_does_not_know_of_its_end_is_left() {
+    let servers = Watched::start().await;
+    let client = RedisClient::new(&servers.config(), &testing::metrics()).unwrap();
+    let dedicated = client.dedicated("a", "publish");
+    let (subscription, mut inbox) = client.subscribe("t", 16);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(subscription.run(CancellationToken::new()));
+    assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
+    timeout(PATIENCE, dedicated.ready()).await.unwrap();
+    client.run(&INCREMENT, &["a"], &["1"]).await.unwrap();
+
+    // Both answer as primaries, and the old one is never out of work.
+    let forget = servers.sentinel.command(&["SENTINEL", "REMOVE", "main"]).await;
+    assert_eq!(forget, Value::Okay);
+    assert_eq!(servers.replica.command(&["REPLICAOF", "NO", "ONE"]).await, Value::Okay);
+    assert_eq!(servers.replica.command(&["SET", "a", "100"]).await, Value::Okay);
+    let port = servers.replica.port().to_string();
+    let watch = ["SENTINEL", "MONITOR", "main", "127.0.0.1", &port, "1"];
+    assert_eq!(servers.sentinel.command(&watch).await, Value::Okay);
+
+    let value = eventually("writes to the new primary", async || {
+        let (value, _) = dedicated.run(&INCREMENT, &["a"], &["1"], None).await.ok()?;
+        matches!(value, Value::Int(101..)).then_some(value)
+    });
+    assert_eq!(value.await, Value::Int(101));
+    assert_eq!(client.run(&INCREMENT, &["a"], &["1"]).await.unwrap(), Value::Int(102));
+    assert_eq!(next(&mut inbox).await, Pushed::Gap(GapCause::NoPrimary));
+    assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
+    servers.replica.command(&["PUBLISH", "t", "here"]).await;
+    assert_eq!(text_of(next(&mut inbox).await), "here");
+}
+
+/// A sentinel that names the primary at `port` since so many failovers.
+async fn naming(port: u16, epoch: u64) -> Stub {
+    let port = port.to_string();
+    let fields = [("ip", "127.0.0.1"), ("port", &port), ("config-epoch", &epoch.to_string())];
+    let texts = fields.iter().flat_map(|(name, value)| [*name, *value]);
+    let texts = texts.map(|text| format!("${}\r\n{text}\r\n", text.len()));
+    let answer = format!("*6\r\n{}", texts.collect::<String>());
+    Stub::start(move |command| (command[0] == "SENTINEL").then(|| bytes(&answer))).await
+}
+
+#[tokio::test]
+async fn f39_the_newest_failover_counts_and_a_few_cannot_undo_it() {
+    let (old, new) = (1, 2);
+    let stale = naming(old, 6).await;
+    let [one, other] = [naming(new, 7).await, naming(new, 7).await];
+    // Which primary is named by sentinels at these ports, after failover `known`.
+    let named = async |ports: &[u16], known: u64| {
+        let urls = ports.iter().map(|port| Secret::new(&format!("redis://127.0.0.1:{port}")));
+        let mut config = stale.config();
+        config.urls = urls.collect();
+        config.mode = RedisMode::Sentinel;
+        config.sentinel_master = Some("main".to_owned());
+        let settings = Arc::new(Settings::new(&config).unwrap());
+        let named = sentinels::primary(&settings, &settings.seeds, known).await;
+        named.map(|named| named.primary.port)
+    };
+    let [nobody, noone] = [free_port(), free_port()];
+    for order in [[stale.port(), one.port(), nobody], [one.port(), nobody, stale.port()]] {
+        assert_eq!(named(&order, 0).await.unwrap(), new);
+    }
+    assert_eq!(named(&[nobody, noone, one.port()], 7).await.unwrap(), new);
+    let refused = named(&[nobody, noone, stale.port()], 7).await.unwrap_err();
+    assert!(refused.to_string().contains("too few sentinels"), "{refused}");
+    // Whoever began to count anew is believed when most do.
+    assert_eq!(named(&[one.port(), other.port(), nobody], 9).await.unwrap(), new);
 }
 
 #[tokio::test]

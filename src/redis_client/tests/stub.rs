@@ -64,6 +64,10 @@ impl Stub {
         Self { port, connections, commands, _tasks: tasks }
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(super) fn config(&self) -> Redis {
         let mut config = crate::config::Config::for_tests().redis;
         config.urls = vec![Secret::new(&format!("redis://127.0.0.1:{}", self.port))];
