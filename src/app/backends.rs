@@ -151,7 +151,7 @@ fn redis_limits(config: &Config) -> RedisLimits {
         session_ttl: config.limits.session_ttl,
         lease: config.cluster.lease,
         heartbeat: config.cluster.heartbeat,
-        session_key: session_key(config),
+        session_keys: session_keys(config),
         is_sharded: config.redis.mode == RedisMode::Cluster,
         chat: chat_limits(config),
     }
@@ -162,20 +162,26 @@ fn chat_limits(config: &Config) -> ChatLimits {
     ChatLimits { history: config.dialects.pydio.history, silence: ROOM_SILENCE }
 }
 
-/// The key that session records are signed with, from a secret that all nodes share: the
-/// first key of the server API, or the one that tokens are signed with. With neither, as
+/// The keys of session records, from secrets that all nodes share: the keys of the server
+/// API, the first of which signs, or the one that tokens are signed with. With neither, as
 /// in development, a constant: whoever can write to that Redis is trusted there.
-fn session_key(config: &Config) -> [u8; 32] {
-    let api_key = config.internal.api_keys.first().map(|key| &key.key);
-    let signing = config.auth.signing_key().and_then(|key| match &key.material {
-        KeyMaterial::Secret(secret) => Some(secret),
-        KeyMaterial::PublicKeyFile(_) => None,
-    });
-    let secret = api_key.or(signing).map_or("", |secret| secret.reveal());
-    let mut hash = Sha256::new();
-    hash.update(b"hubbub session records\n");
-    hash.update(secret.as_bytes());
-    hash.finalize().into()
+fn session_keys(config: &Config) -> Vec<[u8; 32]> {
+    let mut secrets: Vec<&str> = Vec::new();
+    secrets.extend(config.internal.api_keys.iter().map(|key| key.key.reveal()));
+    if secrets.is_empty() {
+        let signing = config.auth.signing_key().and_then(|key| match &key.material {
+            KeyMaterial::Secret(secret) => Some(secret.reveal()),
+            KeyMaterial::PublicKeyFile(_) => None,
+        });
+        secrets.push(signing.unwrap_or_default());
+    }
+    let derived = |secret: &str| {
+        let mut hash = Sha256::new();
+        hash.update(b"hubbub session records\n");
+        hash.update(secret.as_bytes());
+        hash.finalize().into()
+    };
+    secrets.into_iter().map(derived).collect()
 }
 
 /// What bounds the embedded log.

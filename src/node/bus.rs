@@ -28,6 +28,9 @@ const MERGED_AT_ONCE: usize = 256;
 /// How long an event may wait for what has to come before it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// When who could not be served should come again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// How often it is looked whether the tail has come far enough.
 const STEP: Duration = Duration::from_millis(2);
 
@@ -53,20 +56,25 @@ impl Node {
         let body = Body::Bus(Bus { topic, stage, data, node: node.clone(), origin, place, task });
         let event = Draft { body, id };
         let Some(node) = node.filter(|_| stage == BusStage::Whole) else {
-            let logout = logout.map(|user| self.logout(user));
+            let logout = logout.map(|user| self.logout(user, event.id.as_deref()));
             let drafts = std::iter::once(event).chain(logout).collect();
-            return first(self.publish(realm, drafts).await);
+            return all(self.publish(realm, drafts).await);
         };
-        let entry = self.realm(realm).await?;
         let deadline = Instant::now() + PATIENCE;
         // What the log says that waits, when that is not what this node knows.
         let mut told: Option<(u64, u64)> = None;
         loop {
+            // Anew in each round: the one before may belong to a life that has ended.
+            let entry = self.realm(realm).await?;
             let known = entry.waiting.lock().of(&node);
             let merged = match (known, told) {
                 (Some(merged), _) => Some(self.draft_of(merged, true)),
-                // Nobody has these parts any more: nothing stands for them.
                 (None, Some((first, through))) if first > 0 => {
+                    if entry.progress.carried_offset() < through {
+                        // They may be on their way: others can have them already.
+                        return Err(PublishError::Unavailable { retry_after: RETRY_AFTER });
+                    }
+                    // Nobody has these parts any more: nothing stands for them.
                     Some(self.draft_of(Merged::nothing(&node, topic, first, through), true))
                 }
                 (None, _) => None,
@@ -74,11 +82,14 @@ impl Node {
             let drafts = merged.into_iter().chain([event.clone()]).collect();
             match self.publish(realm, drafts).await.pop() {
                 Some(Err(PublishError::Waiting { first, last })) if Instant::now() < deadline => {
-                    told = Some((first, last));
+                    if told.replace((first, last)) == Some((first, last)) {
+                        // Nothing has changed since, so what changes it takes its time.
+                        tokio::time::sleep(LOOK).await;
+                    }
                     self.carried_up_to(&entry, last, deadline).await;
                 }
                 Some(answer) => return answer,
-                None => return first(Vec::new()),
+                None => return all(Vec::new()),
             }
         }
     }
@@ -107,10 +118,13 @@ impl Node {
         }
     }
 
-    fn logout(&self, user: UserId) -> Draft {
+    /// The end of all logins of `user` so far. With the id of the event that says so: a
+    /// repeated one ends no login that came after the first.
+    fn logout(&self, user: UserId, event: Option<&str>) -> Draft {
         let at_ms = self.clock.now_ms();
         let scope = RevocationScope::User(user);
-        Draft { body: Body::Revocation(Revocation { scope, at_ms }), id: None }
+        let id = event.map(|event| Arc::from(format!(" logout.{event}")));
+        Draft { body: Body::Revocation(Revocation { scope, at_ms }), id }
     }
 
     /// The record that stands for parts; `is_last` when no later part may wait.
@@ -118,7 +132,7 @@ impl Node {
         let Merged { node, first, through, topic, data } = merged;
         let digest: [u8; 32] = Sha256::digest(node.as_bytes()).into();
         let mark = digest.iter().take(8).fold(0_u64, |mark, byte| mark << 8 | u64::from(*byte));
-        let id = Some(Arc::from(format!("merge.{mark:016x}.{first}")));
+        let id = Some(Arc::from(format!(" merge.{mark:016x}.{first}")));
         let stage = BusStage::Merged { first, through, is_last };
         let (node, origin) = (Some(node), Arc::clone(&self.id));
         Draft {
@@ -168,9 +182,10 @@ impl Node {
     }
 }
 
-fn first(answers: Vec<Result<Published, PublishError>>) -> Result<Published, PublishError> {
-    let none = Err(PublishError::Unavailable { retry_after: Duration::from_secs(1) });
-    answers.into_iter().next().unwrap_or(none)
+/// The first answer, when all of them are good.
+fn all(answers: Vec<Result<Published, PublishError>>) -> Result<Published, PublishError> {
+    let mut published = answers.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter();
+    published.next().ok_or(PublishError::Unavailable { retry_after: RETRY_AFTER })
 }
 
 /// The task that merges what waits on the bus.

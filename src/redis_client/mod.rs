@@ -163,8 +163,28 @@ impl RedisClient {
         key: &str,
         commands: &Pipeline,
     ) -> Result<Vec<Value>, RedisError> {
-        let request = Request::Reads(commands);
+        let request = Request::Commands { commands, is_repeatable: true };
         self.request(name, key, &request).await.map_err(RedisError::of_reading)
+    }
+
+    /// The same for commands that change something. They are repeated after a connection
+    /// that broke only when that `is_repeatable`.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`]; after [`RedisError::Indeterminate`] they may have been carried out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is the same as [`RedisError::Indeterminate`].
+    pub async fn change(
+        &self,
+        name: &'static str,
+        key: &str,
+        commands: &Pipeline,
+        is_repeatable: bool,
+    ) -> Result<Vec<Value>, RedisError> {
+        self.request(name, key, &Request::Commands { commands, is_repeatable }).await
     }
 
     /// A connection of its own to the primary in charge of `key`, which opens itself
@@ -259,16 +279,23 @@ impl RedisClient {
 /// What is sent over a pooled connection.
 enum Request<'a> {
     /// A script, which may change something.
-    Script { by_hash: Cmd, by_text: &'a (dyn Fn() -> Cmd + Sync), is_repeatable: bool },
-    /// Commands that change nothing.
-    Reads(&'a Pipeline),
+    Script {
+        by_hash: Cmd,
+        by_text: &'a (dyn Fn() -> Cmd + Sync),
+        is_repeatable: bool,
+    },
+    Commands {
+        commands: &'a Pipeline,
+        is_repeatable: bool,
+    },
 }
 
 impl Request<'_> {
     fn may_repeat_after(&self, error: &RedisError) -> bool {
         let is_harmless = match self {
-            Self::Script { is_repeatable, .. } => *is_repeatable,
-            Self::Reads(_) => true,
+            Self::Script { is_repeatable, .. } | Self::Commands { is_repeatable, .. } => {
+                *is_repeatable
+            }
         };
         match error.reaction() {
             // Nothing heals a deaf server within the patience of who asks.
@@ -291,7 +318,7 @@ impl Request<'_> {
                 }
                 Ok(vec![result?])
             }
-            Self::Reads(commands) => {
+            Self::Commands { commands, .. } => {
                 let answers = send_all(connection, commands, COMMAND_TIMEOUT).await?;
                 answers.into_iter().map(reply::accepted).collect()
             }

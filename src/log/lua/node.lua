@@ -33,7 +33,8 @@ if what == 'take' then
         return { 'HELD', string.format('%.0f', known.lease_expires_at - now),
             string.format('%.0f', known.incarnation) }
     end
-    mine = known and known.incarnation + 1 or math.floor(now / 1000)
+    -- Above all earlier ones, also when one of those has woken and written its own again.
+    mine = math.max(known and known.incarnation + 1 or 0, math.floor(now / 1000))
     write(mine, now + lease)
     -- Names that nobody uses any more.
     local all = redis.call('HGETALL', KEYS[1])

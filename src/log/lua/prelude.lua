@@ -53,7 +53,7 @@ local function begin_anew(rid)
     local m = { gid = int(now) .. '.' .. nonce, o = 0, t = ZERO, st = 'open', fl = now, lf = int(now),
         by = 0, f = 1 }
     m.gl = m.gid
-    call('DEL', base .. 'l', base .. 'pb')
+    call('DEL', base .. 'l', base .. 'pb', base .. 'gb')
     call('HSET', KEYS[1], 'rid', rid, 'gid', m.gid, 'o', '0', 't', ZERO, 'g0', '0', 't0', ZERO,
         'st', m.st, 'dl', '0', 'fl', m.lf, 'gl', m.gl, 'lf', m.lf, 'f', '1')
     call(publish, base .. 't', 'G ' .. m.gid .. '\n')
@@ -68,6 +68,19 @@ local function next_generation(m, now)
     m.gl = table.concat(kept, ',', math.max(1, #kept - GENERATIONS_KEPT + 1))
 end
 
+-- True for a generation that the log still remembers.
+local function is_remembered(m, gid)
+    return string.find(',' .. m.gl .. ',', ',' .. gid .. ',', 1, true) ~= nil
+end
+
+-- Notes up to where a generation holds what the one before it held.
+local function note_beginning(m, offset)
+    call('HSET', base .. 'gb', m.gid, int(offset))
+    for _, gid in ipairs(call('HKEYS', base .. 'gb')) do
+        if not is_remembered(m, gid) then call('HDEL', base .. 'gb', gid) end
+    end
+end
+
 -- The same log in a new history of Redis: the end of it may be lost.
 local function begin_generation(m, rid)
     local now = now_ms()
@@ -77,12 +90,15 @@ local function begin_generation(m, rid)
     m.dl = now + FENCE_MS
     call('HSET', KEYS[1], 'rid', rid, 'gid', m.gid, 'g0', int(m.o), 't0', m.t, 'st', m.st,
         'dl', int(m.dl), 'gl', m.gl)
+    note_beginning(m, m.o)
     call(publish, base .. 't', 'G ' .. m.gid .. '\n')
 end
 
 -- Everything that was sent up to now is to begin anew.
 local function begin_dirty_generation(m)
+    local earlier = call('HGET', base .. 'gb', m.gid)
     next_generation(m, now_ms())
+    note_beginning(m, earlier or m.o)
     m.fl = counter(m.gid)
     call('HSET', KEYS[1], 'gid', m.gid, 'g0', int(m.o), 't0', m.t, 'gl', m.gl, 'fl', int(m.fl))
     call(publish, base .. 't', 'G ' .. m.gid .. '\n')
@@ -102,11 +118,6 @@ local function settle(m)
     if is_dirty or is_pending then m.fl = counter(m.gid) end
     m.st = 'open'
     call('HSET', KEYS[1], 'st', m.st, 'fl', int(m.fl))
-end
-
--- True for a generation that the log still remembers.
-local function is_remembered(m, gid)
-    return string.find(',' .. m.gl .. ',', ',' .. gid .. ',', 1, true) ~= nil
 end
 
 -- The realm's head, after the check that its history is still the one of this server. What is

@@ -108,7 +108,7 @@ local function unpacked(record)
 end
 
 -- Puts into the body of a workspace what it was, `{"is":…,"was":null}` being given.
-local function change_workspace(address, body)
+local function change_workspace(address, body, offset)
     local id, is = string.sub(address, 3), string.sub(body, 7, -13)
     local was = call('HGET', base .. 'pw', id)
     if is == 'null' then
@@ -116,7 +116,15 @@ local function change_workspace(address, body)
     else
         call('HSET', base .. 'pw', id, is)
     end
+    call('HSET', base .. 'po', id, int(offset))
+    call('EXPIRE', base .. 'po', REPORTS_LIVE_S)
     return '{"is":' .. is .. ',"was":' .. (was or 'null') .. '}'
+end
+
+-- The body of a record that leaves a workspace as it is.
+local function same_workspace(address)
+    local is = call('HGET', base .. 'pw', string.sub(address, 3)) or 'null'
+    return '{"is":' .. is .. ',"was":' .. is .. '}'
 end
 
 -- Moves folders with what is in them, and puts into the body which those are.
@@ -130,6 +138,52 @@ local function move_folders(body, nodes)
     for _, node in ipairs(nodes.rm) do move(node, nil) end
     if #moved == 0 then return nil end
     return string.sub(body, 1, -2) .. ',"mv":' .. cjson.encode(moved) .. '}'
+end
+
+-- A change that a failover lost, and that nodes make again, has an id that only nodes give:
+-- ` again.<gid>.<offset>.<tag>` of what was lost. It undoes nothing that came after the
+-- failover, except for what was made again, too. (Paths of nodes are not guarded.)
+local function lost_in(id)
+    return string.match(id, '^ again%.(%d+%.[^.]*)%.')
+end
+
+-- The offset after which the log has nothing of what the generation `gid` lost.
+local function lost_from(gid)
+    local next_one = string.match(',' .. m.gl .. ',', ',' .. gid .. ',([^,]+),')
+    return next_one and tonumber(call('HGET', base .. 'gb', next_one)) or 0
+end
+
+local function again_key()
+    return base .. 'ag:' .. m.gid
+end
+
+local function note_again(at)
+    call('HSET', again_key(), int(at), '')
+    call('EXPIRE', again_key(), REPORTS_LIVE_S)
+end
+
+local function is_newer(at, gid)
+    return at and tonumber(at) > lost_from(gid) and call('HEXISTS', again_key(), at) == 0
+end
+
+-- The header of a change of members without those who have changed since.
+local function without_newer(topic, header, gid)
+    local function kept(users)
+        local older, texts = {}, {}
+        for _, user in ipairs(users) do
+            renew_rows(m, user_key(user))
+            local row = call('HGET', user_key(user), topic) or ''
+            local from, to = string.match(row, '(%d+):(%d+)$')
+            if not is_newer(to == '0' and from or to, gid) then
+                older[#older + 1], texts[#texts + 1] = user, cjson.encode(user)
+            end
+        end
+        return older, table.concat(texts, ',')
+    end
+    local add, add_text = kept(header.add)
+    local rm, rm_text = kept(header.rm)
+    header.add, header.rm = add, rm
+    return string.format('{"at":%s,"add":[%s],"rm":[%s]}', int(header.at), add_text, rm_text)
 end
 
 local answers = { 'OK', m.gid }
@@ -151,14 +205,16 @@ local function repeated(id, digest)
 end
 
 -- Takes a control record or a bus event; what is in its way, if something is.
-local function take_control(kind, record)
+local function take_control(id, kind, record)
     local address, text, body = unpacked(record[2])
+    local gid = lost_in(id)
     local function change(header, data)
         local changed = made(record[1], kind, address, header, data)
         record[2], record[3] = changed[2], changed[3]
     end
     if kind == 'm' or kind == 'w' or kind == 'r' then
         local header = cjson.decode(text)
+        if kind == 'm' and gid then change(without_newer(address, header, gid), body) end
         if kind == 'm' and is_full(address, header) then return 'L' end
         apply(kind, address, header, offset + 1)
     elseif kind == 'n' then
@@ -167,7 +223,9 @@ local function take_control(kind, record)
         if moved then change(text, moved) end
         apply(kind, address, nodes, offset + 1)
     elseif kind == 'p' then
-        change(text, change_workspace(address, body))
+        local at = call('HGET', base .. 'po', string.sub(address, 3))
+        local is_late = gid and is_newer(at, gid)
+        change(text, is_late and same_workspace(address) or change_workspace(address, body, offset + 1))
     elseif kind == 'b' then
         local event = cjson.decode(text)
         local parts = parts_before(event)
@@ -180,6 +238,7 @@ local function take_control(kind, record)
         end
         apply_bus(event, offset + 1)
     end
+    if gid then note_again(offset + 1) end
 end
 
 for index = OWN + 2, #ARGV, 7 do
@@ -187,7 +246,7 @@ for index = OWN + 2, #ARGV, 7 do
     local told, kept = ARGV[index + 5], ARGV[index + 6]
     local record = { tag, told, kept == '' and told or kept, tonumber(ARGV[index + 4]) }
     local answer = id ~= '' and repeated(id, digest)
-    if not answer and kind ~= 'e' and kind ~= 'f' then answer = take_control(kind, record) end
+    if not answer and kind ~= 'e' and kind ~= 'f' then answer = take_control(id, kind, record) end
     if not answer then
         answer = offset + 1
         offset = offset + record[4]

@@ -50,8 +50,9 @@ pub struct RedisLimits {
     pub lease: Duration,
     /// `cluster.heartbeat`
     pub heartbeat: Duration,
-    /// What session records are signed with: the same on every node.
-    pub session_key: [u8; 32],
+    /// What session records are signed with, the first one, and what else a signature may
+    /// be made with: the same on every node, but for a rotation.
+    pub session_keys: Vec<[u8; 32]>,
     /// True in Redis Cluster, where channels belong to slots.
     pub is_sharded: bool,
     /// What bounds chat rooms.

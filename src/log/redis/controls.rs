@@ -1,55 +1,64 @@
-//! The newest changes of memberships, revocations and workspaces of a realm, in case a failover loses
-//! them.
+//! The newest changes of memberships, revocations and workspaces of a realm, in case a
+//! failover loses them.
 //!
 //! Invariants: bounded; what was removed or revoked stays so, whoever lost it; of what is
 //! made again, nothing undoes a later change that this node knows.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
 
 use super::{super::Draft, context::Context, publisher::Job};
-use crate::model::{Body, Id, Position, Record, Topic};
+use crate::model::{Body, Id, Position, Topic};
 
 /// Changes that are kept; the oldest go first.
 const CONTROLS_MAX: usize = 4_096;
 
-/// The changes that came through one tail, oldest first.
+/// The changes that came through the tails of a realm, and those that its publisher has
+/// acknowledged: each may know of some first.
 #[derive(Debug, Default)]
-pub(super) struct Controls(VecDeque<Arc<Record>>);
+pub(super) struct Controls(Mutex<BTreeMap<u64, (Position, Body)>>);
+
+/// True for what is kept here.
+pub(super) fn is_change(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Members { .. } | Body::Revocation(_) | Body::Workspace { .. } | Body::Nodes(_)
+    )
+}
 
 impl Controls {
     /// Keeps the record when it is such a change.
-    pub(super) fn note(&mut self, record: &Arc<Record>) {
-        let is_change = matches!(
-            record.body,
-            Body::Members { .. } | Body::Revocation(_) | Body::Workspace { .. } | Body::Nodes(_)
-        );
-        if is_change {
-            if self.0.len() >= CONTROLS_MAX {
-                self.0.pop_front();
-            }
-            self.0.push_back(Arc::clone(record));
+    pub(super) fn note(&self, position: &Position, body: &Body) {
+        if !is_change(body) {
+            return;
+        }
+        let mut known = self.0.lock();
+        known.insert(position.offset, (position.clone(), body.clone()));
+        if known.len() > CONTROLS_MAX {
+            known.pop_first();
         }
     }
 
     /// Publishes again what the log does not hold any more. Every node that knows of it
     /// does, and the first one counts; none brings back what a later change undid.
     pub(super) fn publish_again(
-        &mut self,
+        &self,
         kept_up_to: u64,
         (context, jobs): (&Context, &mpsc::Sender<Job>),
     ) {
-        let lost = self.0.drain(..).filter(|record| record.position.offset > kept_up_to);
-        for (position, body) in last_words(&lost.collect::<Vec<_>>()) {
+        let mut lost = std::mem::take(&mut *self.0.lock());
+        let lost = lost.split_off(&kept_up_to.saturating_add(1)).into_values().collect();
+        for (position, body) in last_words(lost) {
             let Position { generation, offset, tag } = &position;
-            let id = Arc::from(format!("again.{}.{offset}.{tag}", generation.as_str()));
+            let id = Arc::from(format!(" again.{}.{offset}.{tag}", generation.as_str()));
             let draft = Draft { body, id: Some(id) };
             let (answer, _nobody_waits) = oneshot::channel();
             let job = Job { parcels: vec![context.parcel(draft)], answer, came_at: Instant::now() };
@@ -64,14 +73,12 @@ impl Controls {
 /// The same changes in the same order, none of which undoes a later one: another node may
 /// know, and publish, the later ones alone. Each stays a record of its own, so that a node
 /// that knows only the earlier ones can't publish them after these.
-fn last_words(changes: &[Arc<Record>]) -> Vec<(Position, Body)> {
+fn last_words(mut changes: Vec<(Position, Body)>) -> Vec<(Position, Body)> {
     let mut members: HashSet<(Topic, Id)> = HashSet::new();
     let mut workspaces: HashMap<Id, Body> = HashMap::new();
     let mut nodes: HashSet<Arc<str>> = HashSet::new();
-    let mut words: Vec<(Position, Body)> = Vec::with_capacity(changes.len());
-    for record in changes.iter().rev() {
-        let mut body = record.body.clone();
-        match &mut body {
+    for (_, body) in changes.iter_mut().rev() {
+        match body {
             Body::Members { topic, add, remove } => {
                 // Within one record, removing comes last.
                 let mut is_last = |user: &Id| members.insert((topic.clone(), user.clone()));
@@ -80,7 +87,7 @@ fn last_words(changes: &[Arc<Record>]) -> Vec<(Position, Body)> {
             }
             Body::Workspace { id, .. } => {
                 let id = id.clone();
-                body = workspaces.entry(id).or_insert(body).clone();
+                *body = workspaces.entry(id).or_insert_with(|| body.clone()).clone();
             }
             Body::Nodes(paths) => {
                 paths.remove.retain(|node| nodes.insert(Arc::clone(node)));
@@ -94,10 +101,8 @@ fn last_words(changes: &[Arc<Record>]) -> Vec<(Position, Body)> {
             | Body::Bus(_)
             | Body::Unknown => {}
         }
-        words.push((record.position.clone(), body));
     }
-    words.reverse();
-    words
+    changes
 }
 
 #[cfg(test)]
@@ -105,13 +110,11 @@ mod tests {
     use super::*;
     use crate::{
         log::contract::{channel, id, members},
-        model::{Generation, Renderings, Tag, Workspace},
+        model::{Generation, Tag, Workspace},
     };
 
-    fn record(offset: u64, body: Body) -> Arc<Record> {
-        let position = Position { generation: Generation::new("1.a"), offset, tag: Tag(offset) };
-        let (previous_tag, renderings) = (Tag(offset - 1), Renderings::default());
-        Arc::new(Record { position, previous_tag, accepted_at_us: 0, body, renderings, kept: None })
+    fn change(offset: u64, body: Body) -> (Position, Body) {
+        (Position { generation: Generation::new("1.a"), offset, tag: Tag(offset) }, body)
     }
 
     fn workspace(name: &str, label: Option<&str>) -> Body {
@@ -125,13 +128,13 @@ mod tests {
     fn a_later_change_is_never_undone() {
         let town = channel("town");
         let changes = vec![
-            record(1, members(&town, &["alice", "bob"], &[])),
-            record(2, workspace("w", Some("a"))),
-            record(3, members(&town, &["carol"], &["alice"])),
-            record(4, workspace("w", None)),
-            record(5, members(&channel("port"), &["alice"], &[])),
+            change(1, members(&town, &["alice", "bob"], &[])),
+            change(2, workspace("w", Some("a"))),
+            change(3, members(&town, &["carol"], &["alice"])),
+            change(4, workspace("w", None)),
+            change(5, members(&channel("port"), &["alice"], &[])),
         ];
-        let words = last_words(&changes);
+        let words = last_words(changes);
         let expected = [
             (1, members(&town, &["bob"], &[])),
             (2, workspace("w", None)),

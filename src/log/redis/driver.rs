@@ -13,6 +13,7 @@ use tokio::{
 use super::{
     super::{LogError, Tail},
     context::Context,
+    controls::Controls,
     faith::Faith,
     nodes::Lease,
     publisher::{Job, Publisher},
@@ -34,6 +35,7 @@ pub(super) type Started = Result<Tail, LogError>;
 pub(super) struct Publishing {
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) faith: Arc<Faith>,
+    pub(super) controls: Arc<Controls>,
     /// For claims: many at once share it, where a pool would have them queue.
     pub(super) claims: Dedicated,
 }
@@ -112,17 +114,18 @@ impl RedisDriver {
                 }
             }
             Order::Attach(realm, answer) => {
-                let Publishing { jobs, faith, .. } = self.publisher(&realm, tasks, stop);
+                let Publishing { jobs, faith, controls, .. } = self.publisher(&realm, tasks, stop);
                 let context = Arc::clone(&self.context);
                 let lease = Arc::clone(&self.lease);
-                let beginning = Beginning { context, lease, realm, faith, jobs };
+                let beginning = Beginning { context, lease, realm, faith, controls, jobs };
                 let stop = stop.clone();
                 // In a task of its own: one realm does not wait for the log of another.
                 tasks.spawn(async move {
-                    let started = beginning.begin().await;
+                    let started = stop.run_until_cancelled(beginning.begin()).await;
                     let (tail, running) = match started {
-                        Ok((tail, running)) => (Ok(tail), Some(running)),
-                        Err(error) => (Err(error), None),
+                        Some(Ok((tail, running))) => (Ok(tail), Some(running)),
+                        Some(Err(error)) => (Err(error), None),
+                        None => return,
                     };
                     if answer.send(tail).is_ok()
                         && let Some(running) = running
@@ -145,6 +148,7 @@ impl RedisDriver {
         }
         let (sender, jobs) = mpsc::channel(JOBS);
         let faith = Arc::new(Faith::default());
+        let controls = Arc::new(Controls::default());
         let context = Arc::clone(&self.context);
         let head = context.key(realm, "m");
         let connection = context.client.dedicated(&head, "publish");
@@ -155,10 +159,11 @@ impl RedisDriver {
             connection,
             jobs,
             faith: Arc::clone(&faith),
+            controls: Arc::clone(&controls),
             away: None,
         };
         tasks.spawn(publisher.run(stop.clone()));
-        let publishing = Publishing { jobs: sender, faith, claims };
+        let publishing = Publishing { jobs: sender, faith, controls, claims };
         self.publishers.insert(realm.clone(), publishing.clone());
         publishing
     }

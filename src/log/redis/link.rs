@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::{
     super::LogError,
     context::{Context, HOLD, RETRY_AFTER, arg, millis, nonsense, text, unavailable},
-    nodes::Lease,
+    nodes::Asker,
     range::{READ_AT_ONCE, after_of},
     scripts::{BEAT, READ, REPORT, WORKSPACES},
 };
@@ -34,10 +34,9 @@ const PASS: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     pub(super) context: Arc<Context>,
-    pub(super) lease: Arc<Lease>,
     pub(super) realm: RealmId,
-    /// The realm's name, as the lease counts its silence.
-    pub(super) name: Arc<str>,
+    /// Whose questions these are, as the lease counts silence.
+    pub(super) asker: Arc<Asker>,
     pub(super) gate: Gate,
 }
 
@@ -69,11 +68,11 @@ impl Link {
         begins: &'static [u8],
     ) -> Result<End, LogError> {
         let asked_at = Instant::now();
-        self.lease.health().asked(&self.name);
+        self.asker.asked();
         let own = [millis(lease), millis(LEASE_REMEMBERED), Bytes::from_static(begins)];
         let reply = self.context.run(&self.realm, &BEAT, own).await;
         let reply = reply.map_err(|error| unavailable("beat", &error))?;
-        self.lease.health().answered(&self.name);
+        self.asker.answered();
         let end = || {
             let is_fenced = reply.text(4)? == "fenced";
             Some(End { position: reply.position(1)?, oldest: reply.number(5)?, is_fenced })

@@ -267,8 +267,7 @@ impl RealmLog for RedisLog {
     }
 
     async fn ask(&self, realm: &RealmId, question: Bytes) -> Result<Vec<Bytes>, LogError> {
-        let others = self.lease.others(&self.context).await?;
-        self.questions.ask(&self.context, realm, question, others).await
+        self.questions.ask(&self.context, realm, question).await
     }
 
     async fn answer(

@@ -7,7 +7,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,31 +28,51 @@ use super::{
 };
 use crate::redis_client::{RedisClient, RedisError};
 
-/// Since when whom has not answered.
+/// Since when questions wait for their answer, by who asks them.
 #[derive(Debug, Default)]
-pub(super) struct Health(Mutex<HashMap<Arc<str>, (Instant, bool)>>);
+pub(super) struct Health(Mutex<HashMap<u64, Instant>>);
+
+/// One who asks. Dropping it means that nobody waits for an answer.
+#[derive(Debug)]
+pub(super) struct Asker {
+    lease: Arc<Lease>,
+    number: u64,
+}
 
 impl Health {
-    /// Something is asked on behalf of `whom`.
-    pub(super) fn asked(&self, whom: &Arc<str>) {
-        let mut all = self.0.lock();
-        all.entry(Arc::clone(whom)).or_insert_with(|| (Instant::now(), true)).1 = true;
+    fn asked(&self, number: u64) {
+        self.0.lock().entry(number).or_insert_with(Instant::now);
     }
 
-    /// It was answered.
-    pub(super) fn answered(&self, whom: &Arc<str>) {
-        self.0.lock().insert(Arc::clone(whom), (Instant::now(), false));
-    }
-
-    /// Nobody asks on behalf of `whom` any more.
-    pub(super) fn forget(&self, whom: &Arc<str>) {
-        self.0.lock().remove(whom);
+    fn answered(&self, number: u64) {
+        self.0.lock().remove(&number);
     }
 
     fn silent_for(&self) -> Option<Duration> {
-        let all = self.0.lock();
-        let waiting = all.values().filter(|(_, is_asked)| *is_asked);
-        waiting.map(|(since, _)| since.elapsed()).max()
+        self.0.lock().values().map(Instant::elapsed).max()
+    }
+}
+
+impl Asker {
+    pub(super) fn new(lease: &Arc<Lease>) -> Self {
+        let number = lease.askers.fetch_add(1, Ordering::Relaxed);
+        Self { lease: Arc::clone(lease), number }
+    }
+
+    /// Something is asked, if it is not yet.
+    pub(super) fn asked(&self) {
+        self.lease.health.asked(self.number);
+    }
+
+    /// It was answered.
+    pub(super) fn answered(&self) {
+        self.lease.health.answered(self.number);
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.answered();
     }
 }
 
@@ -60,6 +83,7 @@ pub(super) struct Lease {
     me: Arc<str>,
     incarnation: u64,
     health: Health,
+    askers: AtomicU64,
 }
 
 /// Another node has this one's name.
@@ -76,7 +100,8 @@ impl Lease {
                 Some("OK") => {
                     let incarnation = reply.number(1).ok_or_else(|| unexpected("a lease"))?;
                     let me = Arc::from(format!("{}#{incarnation}", node.id));
-                    return Ok(Self { node, me, incarnation, health: Health::default() });
+                    let (health, askers) = (Health::default(), AtomicU64::new(0));
+                    return Ok(Self { node, me, incarnation, health, askers });
                 }
                 Some("HELD") => {
                     let left = reply.number(1).ok_or_else(|| unexpected("a lease"))?;
@@ -109,18 +134,14 @@ impl Lease {
         self.incarnation
     }
 
-    pub(super) fn health(&self) -> &Health {
-        &self.health
-    }
-
     /// Renews the lease again and again; returns when another node has the name.
-    pub(super) async fn keep(&self, context: &Context, every: Duration) -> Taken {
-        let name = Arc::from("nodes");
+    pub(super) async fn keep(self: Arc<Self>, context: &Context, every: Duration) -> Taken {
+        let asker = Asker::new(&self);
         let count = |result| {
             context.metrics.lease_renewals_total.with_label_values(&[result]).inc();
         };
         loop {
-            self.health.asked(&name);
+            asker.asked();
             match call(&context.client, &self.node, "beat", self.incarnation).await {
                 Ok(reply) if reply.word() == Some("TAKEN") => {
                     count("taken");
@@ -128,7 +149,7 @@ impl Lease {
                 }
                 Ok(_) => {
                     count("renewed");
-                    self.health.answered(&name);
+                    asker.answered();
                 }
                 Err(error) => {
                     count("failed");
@@ -161,12 +182,6 @@ impl Lease {
         let rows = rows.pairs().ok_or_else(|| nonsense("nodes"))?;
         let nodes = rows.into_iter().filter_map(|(id, text)| wire::node(id, text));
         Ok(nodes.filter(|node| node.lease_expires_at_ms >= seconds * 1_000).collect())
-    }
-
-    /// How many live nodes there are beside this one.
-    pub(super) async fn others(&self, context: &Context) -> Result<usize, LogError> {
-        let nodes = self.nodes(context).await?;
-        Ok(nodes.iter().filter(|node| node.id != self.node.id).count())
     }
 
     /// How long Redis has not answered.

@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     super::{AppendError, Appended, Draft, digest::Digest, wire},
     context::{CONFIRM, Context, HOLD, RETRY_AFTER, arg, millis, text},
+    controls::{Controls, is_change},
     faith::Faith,
     reply::{Reply, unexpected},
     scripts::PUBLISH,
@@ -58,6 +59,8 @@ pub(super) struct Parcel {
     pub(super) digest: String,
     pub(super) tag: Tag,
     kind: char,
+    /// The change, when it has to be made again should it be lost.
+    change: Option<Box<Body>>,
     /// The record as it travels.
     told: Bytes,
     /// The record as it is kept; empty when that is the same.
@@ -85,6 +88,7 @@ impl Context {
             id: draft.id,
             tag,
             kind: entry.kind,
+            change: is_change(&body).then(|| Box::new(body)),
             told: frame::write_piece(tag, &entry, true),
             kept: if entry.kind == 'f' {
                 frame::write_piece(tag, &entry, false)
@@ -147,6 +151,7 @@ pub(super) struct Publisher {
     pub(super) connection: Dedicated,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) faith: Arc<Faith>,
+    pub(super) controls: Arc<Controls>,
     /// The first and the last of the failures since a call succeeded.
     pub(super) away: Option<(Instant, Instant)>,
 }
@@ -322,6 +327,14 @@ impl Publisher {
         {
             let reason = "the log began a new life meanwhile";
             return Err(RedisError::Indeterminate { reason, source: None });
+        }
+        for (parcel, answer) in parcels.iter().zip(&answers) {
+            if let (Some(change), Ok(Appended { position, duplicate: false })) =
+                (&parcel.change, answer)
+            {
+                // The tail may not have heard of it when the log is lost.
+                self.controls.note(position, change);
+            }
         }
         Ok(Some(answers))
     }

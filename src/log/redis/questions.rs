@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use super::{
     super::{LogError, Question},
-    context::{Context, unavailable},
-    reply::as_bytes,
+    context::{Context, nonsense, unavailable},
+    reply::{Reply, as_bytes, as_text},
 };
 use crate::model::RealmId;
 
@@ -35,14 +35,14 @@ const ANSWER_LIVES_MS: usize = 5_000;
 pub(super) struct Questions(AtomicU64);
 
 impl Questions {
-    /// Asks every other node, of which there are `others`.
+    /// Asks every other node that hears the realm.
     pub(super) async fn ask(
         &self,
         context: &Context,
         realm: &RealmId,
         question: Bytes,
-        others: usize,
     ) -> Result<Vec<Bytes>, LogError> {
+        let others = others(context, realm).await?;
         if others == 0 {
             return Ok(Vec::new());
         }
@@ -53,7 +53,7 @@ impl Questions {
         let mut command = Pipeline::new();
         command.cmd(if context.limits.is_sharded { "SPUBLISH" } else { "PUBLISH" });
         command.arg(&channel).arg(text);
-        let asked = context.client.query("question", &channel, &command).await;
+        let asked = context.client.change("question", &channel, &command, false).await;
         asked.map_err(|error| unavailable("question", &error))?;
         let key = context.key(realm, &format!("a:{id}"));
         let mut look = Pipeline::new();
@@ -71,6 +71,23 @@ impl Questions {
     }
 }
 
+/// How many other nodes have a lease in the realm.
+async fn others(context: &Context, realm: &RealmId) -> Result<usize, LogError> {
+    let key = context.key(realm, "n");
+    let ask = async |command: &Pipeline| {
+        let replies = context.client.query("question", &key, command).await;
+        let mut replies = replies.map_err(|error| unavailable("question", &error))?;
+        replies.pop().map(Reply::new).ok_or_else(|| nonsense("leases"))
+    };
+    let time = ask(Pipeline::new().cmd("TIME")).await?;
+    let now_ms = time.number(0).ok_or_else(|| nonsense("a time"))? * 1_000;
+    let mut live = Pipeline::new();
+    live.cmd("ZRANGEBYSCORE").arg(&key).arg(now_ms).arg("+inf");
+    let names = ask(&live).await?;
+    let names = names.parts().ok_or_else(|| nonsense("leases"))?;
+    Ok(names.iter().filter(|name| as_text(name) != Some(&context.me)).count())
+}
+
 /// Answers a question of another node.
 pub(super) async fn answer(
     context: &Context,
@@ -83,6 +100,6 @@ pub(super) async fn answer(
     let mut both = Pipeline::new();
     both.cmd("RPUSH").arg(&key).arg(&answer[..]);
     both.cmd("PEXPIRE").arg(&key).arg(ANSWER_LIVES_MS);
-    let done = context.client.query("question", &key, &both).await;
+    let done = context.client.change("question", &key, &both, false).await;
     done.map(drop).map_err(|error| unavailable("question", &error))
 }

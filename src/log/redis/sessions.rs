@@ -13,6 +13,7 @@ use bytes::Bytes;
 use hmac::{Hmac, Mac as _};
 use redis::Pipeline;
 use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 
 use super::{
     super::{Checkpoint, Claim, Hold, LogError, Opening, Snapshot},
@@ -61,12 +62,22 @@ pub(super) async fn open(
     let snapshot = snapshot.ok_or_else(|| nonsense("a snapshot"))?;
     // Signed when the place is known where it begins, and before anybody hears of it.
     let base = &snapshot.position;
-    let signed = Signed { realm: &identity.realm, connection, user: identity.user.as_str() };
-    let mac = sign(context, &signed, login(identity), &scope, (base.offset, base.tag.0));
+    let signed = Signed {
+        realm: &identity.realm,
+        connection,
+        user: identity.user.as_str(),
+        login: login(identity),
+        scope: &scope,
+        base: (base.offset, base.tag.0),
+    };
+    let key = context.limits.session_keys.first();
+    let mac = key.and_then(|key| signed.sign(key)).ok_or_else(|| nonsense("a key"))?;
     let key = context.key(&identity.realm, &format!("s:{connection}"));
     let mut command = Pipeline::new();
     command.cmd("HSET").arg(&key).arg("mac").arg(mac);
-    let written = context.client.query("session", &key, &command).await;
+    // Again: a failover may have lost what the script wrote, and what is left must end.
+    command.cmd("PEXPIRE").arg(&key).arg(&millis(context.limits.session_ttl)[..]);
+    let written = context.client.change("session", &key, &command, true).await;
     written.map_err(|error| unavailable("session", &error))?;
     Ok(snapshot)
 }
@@ -124,7 +135,7 @@ pub(super) async fn checkpoint(
             both.arg(connection.as_str()).arg(format!("{seq} {cursor} {fencing}"));
         }
         both.cmd("EXPIRE").arg(&key).arg(NOTES_LIVE_S);
-        let written = context.client.query("checkpoint", &key, &both).await;
+        let written = context.client.change("checkpoint", &key, &both, true).await;
         written.map_err(|error| unavailable("checkpoint", &error))?;
     }
     for some in ended.chunks(NOTED_AT_ONCE) {
@@ -176,7 +187,8 @@ pub(super) async fn renew(
             all.cmd("PEXPIRE").arg(context.key(realm, &format!("s:{connection}"))).arg(&ttl);
             all.cmd("PEXPIRE").arg(context.key(realm, &format!("sw:{connection}"))).arg(&ttl);
         }
-        let done = context.client.query("session", &context.key(realm, "m"), &all).await;
+        let head = context.key(realm, "m");
+        let done = context.client.change("session", &head, &all, true).await;
         done.map_err(|error| unavailable("session", &error))?;
     }
     Ok(())
@@ -249,34 +261,32 @@ fn scope(text: &str) -> Option<Scope> {
     }
 }
 
-/// What a signature is about, beside the place where the session begins.
+/// What a signature is about.
 struct Signed<'a> {
     realm: &'a RealmId,
     connection: ConnectionId,
     user: &'a str,
+    login: &'a str,
+    scope: &'a str,
+    /// Offset and tag of the place where the session begins.
+    base: (u64, u64),
 }
 
-fn sign(
-    context: &Context,
-    signed: &Signed<'_>,
-    login: &str,
-    scope: &str,
-    (offset, tag): (u64, u64),
-) -> String {
-    let Signed { realm, connection, user } = signed;
-    let bytes =
-        mac(context, &format!("{realm}\n{connection}\n{user}\n{login}\n{scope}\n{offset}\n{tag}"));
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+impl Signed<'_> {
+    /// `None` never happens: any key will do.
+    fn sign(&self, key: &[u8; 32]) -> Option<String> {
+        let Self { realm, connection, user, login, scope, base: (offset, tag) } = self;
+        let text = format!("{realm}\n{connection}\n{user}\n{login}\n{scope}\n{offset}\n{tag}");
+        let mut mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(key).ok()?;
+        mac.update(text.as_bytes());
+        Some(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
 
-fn mac(context: &Context, text: &str) -> Vec<u8> {
-    // A key of 32 bytes is never refused: HMAC takes any length.
-    let Ok(mut mac) = <Hmac<Sha256> as hmac::Mac>::new_from_slice(&context.limits.session_key)
-    else {
-        return Vec::new();
-    };
-    mac.update(text.as_bytes());
-    mac.finalize().into_bytes().to_vec()
+    /// True when one of `keys` has signed it so.
+    fn is_signed(&self, keys: &[[u8; 32]], signature: &str) -> bool {
+        let mut expected = keys.iter().filter_map(|key| self.sign(key));
+        expected.any(|expected| expected.as_bytes().ct_eq(signature.as_bytes()).into())
+    }
 }
 
 /// A session record, when it is one of ours.
@@ -289,11 +299,9 @@ fn read(
     let scope_text = part.text(0)?;
     let (offset, tag) = (part.number(2)?, part.tag(3)?);
     let (user, login) = (part.text(9)?, part.text(10)?);
-    let signed = Signed { realm, connection, user };
-    let expected = sign(context, &signed, login, scope_text, (offset, tag.0));
-    let is_ours: bool =
-        subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), part.text(8)?.as_bytes()).into();
-    if !is_ours {
+    let base = (offset, tag.0);
+    let signed = Signed { realm, connection, user, login, scope: scope_text, base };
+    if !signed.is_signed(&context.limits.session_keys, part.text(8)?) {
         return None;
     }
     let generation: Generation = frame::generation(part.text(1)?).ok()?;

@@ -28,7 +28,7 @@ use super::{
     controls::Controls,
     faith::Faith,
     link::{Link, Reported},
-    nodes::Lease,
+    nodes::{Asker, Lease},
     publisher::Job,
 };
 use crate::{
@@ -60,6 +60,7 @@ pub(super) struct Beginning {
     pub(super) lease: Arc<Lease>,
     pub(super) realm: RealmId,
     pub(super) faith: Arc<Faith>,
+    pub(super) controls: Arc<Controls>,
     pub(super) jobs: mpsc::Sender<Job>,
 }
 
@@ -77,8 +78,7 @@ pub(super) struct Running {
     faith: Arc<Faith>,
     /// The publisher of the realm.
     jobs: mpsc::Sender<Job>,
-    /// The newest changes of memberships and revocations that came this way.
-    controls: Controls,
+    controls: Arc<Controls>,
     /// Up to where the log held what it held before, by its last answer to a report.
     kept_up_to: Arc<AtomicU64>,
     began_at: Instant,
@@ -87,16 +87,16 @@ pub(super) struct Running {
 impl Beginning {
     /// Subscribes, and reads everything that is kept.
     pub(super) async fn begin(self) -> Result<(Tail, Running), LogError> {
-        let Self { context, lease, realm, faith, jobs } = self;
+        let Self { context, lease, realm, faith, controls, jobs } = self;
         let began_at = Instant::now();
         let (subscription, mut inbox) = context.client.subscribe(&context.key(&realm, "t"), INBOX);
         let kick = subscription.kick();
         let mut helpers = JoinSet::new();
         helpers.spawn(subscription.run(CancellationToken::new()));
         subscribed(&mut inbox).await?;
-        let name = Arc::from(format!("realm {realm}"));
         let gate = Gate::until(Instant::now());
-        let link = Link { context, lease, realm, name, gate: gate.clone() };
+        let asker = Arc::new(Asker::new(&lease));
+        let link = Link { context, realm, asker, gate: gate.clone() };
         // Everything that is published from here on is heard; what was before is read.
         // First: what was changed after it is read, too.
         link.unfenced().await?;
@@ -126,7 +126,7 @@ impl Beginning {
             inbound,
             faith,
             jobs,
-            controls: Controls::default(),
+            controls,
             kept_up_to: Arc::new(AtomicU64::new(u64::MAX)),
             began_at,
         };
@@ -195,7 +195,6 @@ impl Running {
         }
         self.faith.end();
         self.helpers.shutdown().await;
-        self.link.lease.health().forget(&self.link.name);
         if stop.is_cancelled() {
             self.link.give_up().await;
         }
@@ -253,7 +252,7 @@ impl Running {
                 for some in records.chunks(DELIVERED_AT_ONCE) {
                     let permits = self.inbound.reserve_many(some.len()).await.map_err(|_| Gone)?;
                     for (permit, record) in permits.zip(some) {
-                        self.controls.note(record);
+                        self.controls.note(&record.position, &record.body);
                         permit.send(Inbound::Record(Arc::clone(record)));
                     }
                 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use redis::{Pipeline, Value};
 
 use super::{RedisLimits, RedisLog, context::arg, reply::as_text, scripts::PRELUDE};
@@ -36,7 +37,7 @@ fn limits(limits: &MemoryLimits) -> RedisLimits {
         session_ttl: limits.session_ttl,
         lease: Duration::from_secs(10),
         heartbeat: Duration::from_secs(2),
-        session_key: [7; 32],
+        session_keys: vec![[7; 32]],
         is_sharded: false,
         chat: limits.chat,
     }
@@ -186,6 +187,94 @@ async fn a_lost_removal_and_a_lost_revocation_are_made_again() {
         .iter()
         .filter(|one| matches!(&one.body, Body::Members { remove, .. } if !remove.is_empty()));
     assert_eq!(removals.count(), 1, "it was lost, and is made again once");
+}
+
+/// Goal: a change that is made again late does not undo what came after the failover; those
+/// that are made again follow one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_change_that_is_made_again_undoes_nothing_newer() {
+    let server = Server::start().await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let log = node(client(&server), "n1", limits(&bounds()), clock).await;
+    let (realm, town) = (id("default"), channel("town"));
+    let append = async |name: Option<&str>, add: &[&str], remove: &[&str]| {
+        let body = members(&town, add, remove);
+        let draft = Draft { body, id: name.map(Arc::from) };
+        log.append(&realm, vec![draft]).await.remove(0).unwrap();
+    };
+    append(None, &["alice"], &["bob"]).await;
+    append(Some(" again.1.a.7.x"), &["bob", "carol", "dave"], &["alice"]).await;
+    append(Some(" again.1.a.8.x"), &[], &["carol"]).await;
+    append(Some("once more"), &["erin"], &["bob"]).await;
+    let records = log.range(&realm, 0, 10).await.unwrap();
+    let bodies: Vec<Body> = records.iter().map(|record| record.body.clone()).collect();
+    let expected = [
+        members(&town, &["alice"], &["bob"]),
+        members(&town, &["carol", "dave"], &[]),
+        members(&town, &[], &["carol"]),
+        members(&town, &["erin"], &["bob"]),
+    ];
+    assert_eq!(bodies, expected);
+    for (user, is_member) in [("alice", true), ("bob", false), ("carol", false), ("erin", true)] {
+        let opening = Opening { connection: random_connection_id(), scope: Scope::Member };
+        let snapshot = log.open(&identity(user, None), opening).await.unwrap();
+        assert_eq!(snapshot.memberships.is_open(&town), is_member, "{user}");
+    }
+}
+
+/// Goal: a realm that could not begin here is not waited for: the node's health is that of
+/// what it asks now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_realm_that_did_not_begin_is_no_silence() {
+    let server = Server::start().await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let log = node(client(&server), "n1", limits(&bounds()), clock).await;
+    let need = async |replicas: &str| {
+        let set = ["CONFIG", "SET", "min-replicas-to-write", replicas];
+        assert_eq!(server.command(&set).await, Value::Okay);
+    };
+    need("1").await;
+    assert!(log.attach(&id("third")).await.is_err(), "nothing can be written");
+    eventually("silence", async || log.silent_for().map(drop)).await;
+    need("0").await;
+    eventually("no silence", async || log.silent_for().is_none().then_some(())).await;
+}
+
+/// Goal: while keys rotate, nodes with the old and with the new one know each other's
+/// sessions, and nobody else's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_survives_that_keys_rotate() {
+    let server = Server::start().await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let with_keys = async |name: &str, keys: &[u8]| {
+        let session_keys = keys.iter().map(|key| [*key; 32]).collect();
+        let limits = RedisLimits { session_keys, ..limits(&bounds()) };
+        node(client(&server), name, limits, clock.clone()).await
+    };
+    let (old, both) = (with_keys("n1", &[1, 2]).await, with_keys("n2", &[2, 1]).await);
+    let (new, foreign) = (with_keys("n3", &[2]).await, with_keys("n4", &[3]).await);
+    let alice = identity("alice", None);
+    for (from, to, is_known) in
+        [(&old, &both, true), (&both, &old, true), (&both, &new, true), (&new, &foreign, false)]
+    {
+        let connection = random_connection_id();
+        from.open(&alice, Opening { connection, scope: Scope::Member }).await.unwrap();
+        let claim = to.claim(&alice, connection).await.unwrap();
+        assert_eq!(matches!(claim, Claim::Granted { .. }), is_known, "{claim:?}");
+    }
+}
+
+/// Goal: only nodes that hear a realm are waited for when its nodes are asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_question_waits_for_those_who_hear_the_realm() {
+    let server = Server::start().await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let log = node(client(&server), "n1", limits(&bounds()), clock.clone()).await;
+    let _deaf = node(client(&server), "n2", limits(&bounds()), clock).await;
+    let mut tail = log.attach(&id("third")).await.unwrap();
+    let answers = log.ask(&id("third"), Bytes::from_static(b"?")).await.unwrap();
+    assert!(answers.is_empty());
+    assert!(tail.inbound.try_recv().is_err(), "nobody was asked");
 }
 
 /// Goal: scripts know the tag of each record, whatever entry it is in.

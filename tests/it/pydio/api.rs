@@ -55,6 +55,22 @@ async fn the_log_shows_the_bus_and_explains_who_got_what() {
     }
 }
 
+/// A repeated logout must not end a login that came after the first one.
+#[tokio::test]
+async fn a_logout_with_an_id_revokes_once() {
+    let stage = Stage::one().await;
+    let logout = json!({
+        "topic": "idm", "id": "once", "payload": {"Type": "LOGOUT", "User": {"Login": "bob"}}
+    });
+    let first = stage.call("POST", "pydio/events", logout.clone()).await;
+    let again = stage.call("POST", "pydio/events", logout).await;
+    assert_eq!(first["position"], again["position"]);
+    let offset = first["position"]["offset"].as_u64().unwrap();
+    let log = stage.servers[0].get(&format!("/api/v1/log?from={offset}&limit=10")).await.json();
+    let kinds: Vec<_> = log["records"].as_array().unwrap().iter().map(|one| &one["kind"]).collect();
+    assert_eq!(kinds, ["bus", "revocation"]);
+}
+
 async fn call(node: &Process, method: &str, path: &str, body: Value) {
     let lines = "Content-Type: application/json\r\n";
     let request = format!("{method} /api/v1/{path}");
