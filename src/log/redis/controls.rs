@@ -10,12 +10,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
-use super::{super::Draft, context::Context, publisher::Job};
+use super::{
+    super::Draft,
+    context::Context,
+    publisher::Job,
+    queue::{Jobs, Refused},
+};
 use crate::model::{Body, Id, Position, Topic};
 
 /// Changes that are kept; the oldest go first.
@@ -49,11 +51,7 @@ impl Controls {
 
     /// Publishes again what the log does not hold any more. Every node that knows of it
     /// does, and the first one counts; none brings back what a later change undid.
-    pub(super) fn publish_again(
-        &self,
-        kept_up_to: u64,
-        (context, jobs): (&Context, &mpsc::Sender<Job>),
-    ) {
+    pub(super) fn publish_again(&self, kept_up_to: u64, (context, jobs): (&Context, &Jobs)) {
         let mut lost = std::mem::take(&mut *self.0.lock());
         let lost = lost.split_off(&kept_up_to.saturating_add(1)).into_values().collect();
         for (position, body) in last_words(lost) {
@@ -62,9 +60,9 @@ impl Controls {
             let draft = Draft { body, id: Some(id) };
             let (answer, _nobody_waits) = oneshot::channel();
             let job = Job { parcels: vec![context.parcel(draft)], answer, came_at: Instant::now() };
-            match jobs.try_send(job) {
+            match jobs.offer(job) {
                 Ok(()) => tracing::warn!(offset, "a lost change is published again"),
-                Err(_full) => tracing::error!(offset, "a lost change was not published again"),
+                Err(Refused) => tracing::error!(offset, "a lost change was not published again"),
             }
         }
     }

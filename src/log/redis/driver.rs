@@ -16,7 +16,8 @@ use super::{
     controls::Controls,
     faith::Faith,
     nodes::Lease,
-    publisher::{Job, Publisher},
+    publisher::Publisher,
+    queue::{self, Jobs},
     tail::Beginning,
 };
 use crate::{lifecycle::CancellationToken, model::RealmId, redis_client::Dedicated};
@@ -24,16 +25,13 @@ use crate::{lifecycle::CancellationToken, model::RealmId, redis_client::Dedicate
 /// The longest time between two beats: `/ready` has to know of a silence soon.
 const BEAT_MAX: Duration = Duration::from_secs(1);
 
-/// Jobs that may wait in front of one publisher.
-const JOBS: usize = 4_096;
-
 /// A tail, or why there is none.
 pub(super) type Started = Result<Tail, LogError>;
 
 /// The publisher of a realm, and what may be believed of its answers.
 #[derive(Debug, Clone)]
 pub(super) struct Publishing {
-    pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) jobs: Jobs,
     pub(super) faith: Arc<Faith>,
     pub(super) controls: Arc<Controls>,
     /// For claims: many at once share it, where a pool would have them queue.
@@ -146,7 +144,7 @@ impl RedisDriver {
         if let Some(publishing) = self.publishers.get(realm) {
             return publishing.clone();
         }
-        let (sender, jobs) = mpsc::channel(JOBS);
+        let (sender, jobs) = queue::jobs();
         let faith = Arc::new(Faith::default());
         let controls = Arc::new(Controls::default());
         let context = Arc::clone(&self.context);

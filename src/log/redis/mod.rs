@@ -23,6 +23,7 @@ mod nodes;
 mod people;
 mod publisher;
 mod questions;
+mod queue;
 mod range;
 mod reply;
 mod scripts;
@@ -166,7 +167,7 @@ impl RealmLog for RedisLog {
         let (answer, answered) = oneshot::channel();
         let job = Job { parcels, answer, came_at: Instant::now() };
         // A full queue says that Redis can't keep up: the publisher's client is told so.
-        if publisher.jobs.try_send(job).is_err() {
+        if publisher.jobs.offer(job).is_err() {
             return refused();
         }
         match answered.await {

@@ -2,7 +2,8 @@
 //!
 //! What arrives while a call is on its way goes into the next one, so batches grow with
 //! the load by themselves. A call costs Redis as much as several records, so while many
-//! publish at once calls keep a distance; who publishes alone never waits.
+//! publish at once calls keep a distance, until as many wait as came with the last one; who
+//! publishes alone never waits.
 //!
 //! Invariants:
 //! - one call is on its way at a time, so drafts enter the log in the order in which they
@@ -14,16 +15,14 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     super::{AppendError, Appended, Draft, digest::Digest, wire},
     context::{CONFIRM, Context, HOLD, RETRY_AFTER, arg, millis, text},
     controls::{Controls, is_change},
     faith::Faith,
+    queue::Waiting,
     reply::{Reply, unexpected},
     scripts::PUBLISH,
 };
@@ -49,7 +48,7 @@ const RUN_BYTES: usize = 4_096;
 /// Publishers in one call that are a crowd.
 const CROWD: usize = 4;
 
-/// Time between the beginnings of two calls in a crowd.
+/// Time between the beginnings of two calls in a crowd, unless as many wait before.
 const PACE: Duration = Duration::from_millis(1);
 
 /// A draft, ready to travel.
@@ -149,7 +148,7 @@ pub(super) struct Publisher {
     pub(super) context: Arc<Context>,
     pub(super) realm: RealmId,
     pub(super) connection: Dedicated,
-    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) jobs: Waiting,
     pub(super) faith: Arc<Faith>,
     pub(super) controls: Arc<Controls>,
     /// The first and the last of the failures since a call succeeded.
@@ -164,7 +163,8 @@ impl Publisher {
     /// Dropping the future leaves it open what of the current batch was appended.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut waiting: VecDeque<Job> = VecDeque::new();
-        let mut next_call: Option<Instant> = None;
+        // How many came last time, and until when it is waited for as many.
+        let mut crowd: Option<(usize, Instant)> = None;
         loop {
             let first = match waiting.pop_front() {
                 Some(job) => job,
@@ -184,13 +184,14 @@ impl Publisher {
                     },
                 },
             };
-            if let Some(at) = next_call {
-                tokio::time::sleep_until(at).await;
+            if let Some((enough, deadline)) = crowd {
+                let others = enough.saturating_sub(1 + waiting.len());
+                self.jobs.gather(others, deadline).await;
             }
             let mut batch = vec![first];
             let (mut records, mut bytes) = size(&batch);
             while records < BATCH_RECORDS && bytes < BATCH_BYTES {
-                let Ok(job) = self.jobs.try_recv() else { break };
+                let Some(job) = self.jobs.try_recv() else { break };
                 let (more_records, more_bytes) = size(std::slice::from_ref(&job));
                 if records + more_records > BATCH_RECORDS {
                     waiting.push_back(job);
@@ -200,7 +201,7 @@ impl Publisher {
                 (records, bytes) = (records + more_records, bytes + more_bytes);
             }
             let began = Instant::now();
-            next_call = (batch.len() >= CROWD).then(|| began + PACE);
+            crowd = (batch.len() >= CROWD).then(|| (batch.len(), began + PACE));
             self.append(batch).await;
         }
     }

@@ -29,7 +29,7 @@ use super::{
     faith::Faith,
     link::{Link, Reported},
     nodes::{Asker, Lease},
-    publisher::Job,
+    queue::Jobs,
 };
 use crate::{
     lifecycle::{CancellationToken, Gate},
@@ -61,7 +61,7 @@ pub(super) struct Beginning {
     pub(super) realm: RealmId,
     pub(super) faith: Arc<Faith>,
     pub(super) controls: Arc<Controls>,
-    pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) jobs: Jobs,
 }
 
 /// A tail that has begun.
@@ -77,7 +77,7 @@ pub(super) struct Running {
     inbound: mpsc::Sender<Inbound>,
     faith: Arc<Faith>,
     /// The publisher of the realm.
-    jobs: mpsc::Sender<Job>,
+    jobs: Jobs,
     controls: Arc<Controls>,
     /// Up to where the log held what it held before, by its last answer to a report.
     kept_up_to: Arc<AtomicU64>,
