@@ -10,6 +10,7 @@ use super::{
     AppError, Banner, Stopped,
     backends::{self, Backends},
     banner::demo_session,
+    dev,
     reload::Reloads,
     stop,
     watchdog::Watchdog,
@@ -110,6 +111,9 @@ impl App {
             Box::pin(backends::open(&config, &metrics, &clock, &mut tasks)).await?;
         let parts = parts((&config, facts), (&log, presence), &metrics, &clock);
         let node = Node::start(parts, &mut tasks);
+        if config.dev && config.demo {
+            dev::define_workspace(&node).await;
+        }
         let context = Context::new(
             Arc::clone(&node),
             Arc::clone(&verifier),

@@ -12,6 +12,7 @@ mod backends;
 mod banner;
 mod build;
 mod check;
+mod dev;
 mod healthcheck;
 mod reload;
 mod serve;

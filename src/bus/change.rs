@@ -50,6 +50,13 @@ pub(super) fn accept(topic: BusTopic, mut change: Object) -> Result<Accepted, Re
     if source.is_none() && target.is_none() {
         return Err(Refusal::new("", "a change has a Source or a Target"));
     }
+    let is_last_word = matches!(kind, "DELETE" | "UPDATE_PATH");
+    let has_path =
+        |node: &Option<Object>| node.as_ref().is_some_and(|node| !text(node, "Path").is_empty());
+    // Of others a later part may tell it.
+    if is_last_word && !has_path(&source) && !has_path(&target) {
+        return Err(Refusal::new("Source.Path", "it is missing: nobody can be told"));
+    }
     let uuid_of = |node: &Option<Object>| {
         node.as_ref()
             .map(|node| text(node, "Uuid"))
@@ -64,8 +71,7 @@ pub(super) fn accept(topic: BusTopic, mut change: Object) -> Result<Accepted, Re
         _ => BusStage::Whole,
     };
     let place = place(topic, kind, source.as_ref(), target.as_ref());
-    // These come after everything that waits for the same node.
-    let is_last_word = matches!(kind, "DELETE" | "UPDATE_PATH");
+    // The last words come after everything that waits for the same node.
     let node = node.filter(|_| is_last_word || stage == BusStage::Part);
     let mut normal = Object::new();
     normal.insert("Type".to_owned(), kind.into());
@@ -113,7 +119,7 @@ fn is_file(node: &Object) -> bool {
 /// One side of a change in its normal form.
 fn node(change: &mut Object, side: &str) -> Result<Option<Object>, Refusal> {
     let Some(mut node) = member(change, side)? else { return Ok(None) };
-    let refuse = |field: &str, message: &str| Refusal::new(&format!("{side}.{field}"), message);
+    let refuse = |field: &str, message: &str| Refusal::new(field, message).inside(side);
     for field in ["Uuid", "Path", "Etag"] {
         if !matches!(node.get(field), None | Some(Value::Null | Value::String(_))) {
             return Err(refuse(field, "a string is expected"));
@@ -122,8 +128,7 @@ fn node(change: &mut Object, side: &str) -> Result<Option<Object>, Refusal> {
     let path = clean_path(text(&node, "Path"));
     let path = path.ok_or_else(|| refuse("Path", "a path has no .. in it"))?;
     node.insert("Path".to_owned(), path.into());
-    let kind =
-        name(&node, "Type", &NODE_TYPES).map_err(|refusal| refuse("Type", &refusal.message))?;
+    let kind = name(&node, "Type", &NODE_TYPES).map_err(|refusal| refusal.inside(side))?;
     node.insert("Type".to_owned(), if kind == "UNKNOWN" { Value::Null } else { kind.into() });
     for field in ["Size", "MTime"] {
         match node.get(field).and_then(json::long) {

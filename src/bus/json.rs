@@ -24,6 +24,11 @@ impl Refusal {
     pub(super) fn new(field: &str, message: &str) -> Self {
         Self { field: field.to_owned(), message: message.to_owned() }
     }
+
+    /// The same of a member of the object `outer`.
+    pub(super) fn inside(self, outer: &str) -> Self {
+        Self { field: format!("{outer}.{}", self.field), message: self.message }
+    }
 }
 
 /// The object that `text` is.

@@ -197,6 +197,8 @@ fn what_batches_and_what_must_come_after_it() {
     }
     for kind in ["DELETE", "UPDATE_PATH"] {
         assert_eq!(with(kind, "Source", "n"), (BusStage::Whole, node.clone()), "{kind}");
+        let nowhere = json!({"Type": kind, "Source": {"Uuid": "n"}}).to_string();
+        assert_eq!(accept(BusTopic::Tree, &nowhere).unwrap_err().field, "Source.Path", "{kind}");
     }
     assert_eq!(with("UPDATE_USER_META", "Target", "n"), (BusStage::Whole, None));
     assert_eq!(with("READ", "Target", "n"), (BusStage::Void, None));

@@ -27,7 +27,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
-    header::{self, HeaderValue},
+    header::{self, HeaderName, HeaderValue},
     server::conn::http1,
     service::Service,
 };
@@ -219,6 +219,7 @@ async fn talk<D: Door>(
     let adapter = Adapter {
         shared: Arc::clone(shared),
         peer,
+        idle: idle(shared.limits.borrow().head_timeout),
         progress: Arc::clone(progress),
         upgrade: Arc::default(),
     };
@@ -265,6 +266,15 @@ async fn talk<D: Door>(
     (stream, joined(parts.read_buf, &unread), run)
 }
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// A second less than it is: a client that believes it does not send into a closing one.
+fn idle(allowance: Duration) -> HeaderValue {
+    let seconds = allowance.as_secs().saturating_sub(1);
+    HeaderValue::try_from(format!("timeout={seconds}"))
+        .unwrap_or(HeaderValue::from_static("timeout=0"))
+}
+
 /// hyper's own least size of a buffer.
 const HYPER_BUFFER_BYTES_MIN: usize = 8192;
 
@@ -308,6 +318,8 @@ struct Adapter<D> {
     shared: Arc<Shared<D>>,
     peer: Peer,
     progress: Arc<Progress>,
+    /// Says how long the connection is kept for the next request.
+    idle: HeaderValue,
     /// What to do after the 101 that was answered.
     upgrade: Arc<Mutex<Option<Run>>>,
 }
@@ -321,17 +333,22 @@ impl<D: Door> Service<Request<Incoming>> for Adapter<D> {
         self.progress.set(true, self.shared.limits.borrow().message_timeout);
         let (shared, progress) = (Arc::clone(&self.shared), Arc::clone(&self.progress));
         let (peer, upgrade) = (self.peer, Arc::clone(&self.upgrade));
+        let idle = self.idle.clone();
         Box::pin(async move {
             let began = Instant::now();
             // Behind these the gate lets everything through, so they are the last ones.
             let is_last = request.headers().contains_key(header::UPGRADE)
                 || request.headers().contains_key(header::TRANSFER_ENCODING);
+            let asks = request.headers().get(header::CONNECTION);
+            let is_kept = asks.is_none_or(|asks| !asks.as_bytes().eq_ignore_ascii_case(b"close"));
             let Answer { mut response, route, run } = shared.door.answer(request, peer).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 *upgrade.lock() = run;
             } else if is_last {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
+            } else if is_kept {
+                response.headers_mut().insert(KEEP_ALIVE, idle);
             }
             let status = response.status();
             let labels = [route, status.as_str()];

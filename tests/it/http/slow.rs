@@ -5,13 +5,16 @@
 
 use std::time::Duration;
 
-use hubbub::{config::TlsFiles, ws::Tls};
+use hubbub::{
+    config::{Limits, TlsFiles},
+    ws::Tls,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, interval, timeout},
 };
 
-use super::raw::{PATIENCE, open, quick, rest_of, settings, status_of};
+use super::raw::{PATIENCE, open, quick, read_until, rest_of, settings, status_of};
 
 /// Twice the head timeout of these tests, and what a busy machine adds.
 const SOON: Duration = Duration::from_secs(5);
@@ -69,6 +72,20 @@ async fn an_idle_kept_connection_is_closed_without_a_word() {
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
     assert_eq!(answers.matches(r#"{"status":"OK"}"#).count(), 2, "{answers}");
     assert_eq!(door.rejected("http", "head_timeout"), 0);
+}
+
+/// Goal: a client with a pool knows when a connection is too old for the next request.
+#[tokio::test]
+async fn a_kept_connection_is_told_for_how_long() {
+    let door = open(settings(), Limits::default(), None).await;
+    let mut socket = door.connect().await;
+    for connection in ["Connection: keep-alive\r\n", "", "Connection: close\r\n"] {
+        let request = format!("GET /api/v4/system/ping HTTP/1.1\r\nHost: a\r\n{connection}\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_until(&mut socket, "}").await;
+        let is_kept = !connection.contains("close");
+        assert_eq!(answer.contains("keep-alive: timeout=9\r\n"), is_kept, "{answer}");
+    }
 }
 
 #[tokio::test]
