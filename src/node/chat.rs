@@ -24,6 +24,9 @@ use crate::{
 /// How often silent sockets are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// When to ask again for rights that this node does not know yet.
+const BEHIND_RETRY: Duration = Duration::from_secs(1);
+
 /// Times that one sweep goes on while it finds many.
 const SWEEPS_MAX: usize = 64;
 
@@ -64,7 +67,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`LogError`] when the log can't be asked.
+    /// [`LogError`] when the log can't be asked, or this node is behind it.
     ///
     /// # Cancel safety
     ///
@@ -93,7 +96,10 @@ impl Node {
             }
         };
         let (position, memberships) = self.log.memberships(realm, user).await?;
-        self.caught_up(seat, position.offset).await;
+        if !self.caught_up(seat, position.offset).await {
+            // What is known here may be older than the question: no ground to say yes.
+            return Err(LogError { retry_after: BEHIND_RETRY });
+        }
         let is_member = |workspace: &Id| memberships.is_open(&Topic::Workspace(workspace.clone()));
         let book = seat.entry.bus.lock();
         let mut rights = NOTHING;

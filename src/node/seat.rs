@@ -70,17 +70,19 @@ impl Node {
 
     /// Waits until this connection's hub has applied everything up to `offset`: what
     /// is sent to it afterwards is newer. Not for long: a hub that keeps records back
-    /// must not keep its sockets waiting.
+    /// must not keep its sockets waiting. False when it has not come so far.
     ///
     /// # Cancel safety
     ///
     /// Safe: it only waits.
-    pub async fn caught_up(&self, seat: &Seat, offset: u64) {
-        let Some(hub) = self.hub_of(seat) else { return };
+    pub async fn caught_up(&self, seat: &Seat, offset: u64) -> bool {
+        let Some(hub) = self.hub_of(seat) else { return false };
         let (realm_key, realm) = (seat.entry.key, Arc::clone(&seat.entry.realm));
         let synced = Self::ask(hub, |done| Command::Sync { realm_key, realm, offset, done });
-        if timeout(CATCH_UP_PATIENCE, synced).await.is_err() {
-            tracing::debug!("hub did not catch up in time");
+        let is_there = matches!(timeout(CATCH_UP_PATIENCE, synced).await, Ok(Some(())));
+        if !is_there {
+            tracing::debug!(offset, "hub did not catch up in time");
         }
+        is_there
     }
 }

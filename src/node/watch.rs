@@ -67,7 +67,6 @@ impl Node {
         let body = Body::Watch { connection: seat.connection, add, remove };
         let published = self.publish_one(realm, Draft { body, id: None }).await;
         let offset = published.map_err(|_| WatchError::Unavailable)?.position.offset;
-        self.caught_up(seat, offset).await;
-        Ok(())
+        if self.caught_up(seat, offset).await { Ok(()) } else { Err(WatchError::Unavailable) }
     }
 }

@@ -8,6 +8,7 @@
 //! Time is paused.
 
 mod away;
+mod chat;
 mod claims;
 mod lives;
 mod places;
