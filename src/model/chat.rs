@@ -102,6 +102,8 @@ pub struct ChatSeat {
     pub connection: ConnectionId,
     /// Its user.
     pub user: UserId,
+    /// The number of the claim under which the socket holds the connection.
+    pub fencing: u64,
 }
 
 /// Name of the events that tell how a room is now.

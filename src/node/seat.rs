@@ -27,6 +27,14 @@ pub struct Seat {
     pub(super) fencing: u64,
 }
 
+impl Seat {
+    /// The number of the claim under which its socket holds the connection.
+    #[must_use]
+    pub fn fencing(&self) -> u64 {
+        self.fencing
+    }
+}
+
 impl Node {
     fn hub_of(&self, seat: &Seat) -> Option<&HubHandle> {
         self.hub(seat.entry.key, &seat.identity.user)

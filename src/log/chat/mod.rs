@@ -8,6 +8,7 @@
 //! - one room has one key, however many ask for it at once;
 //! - a message that was acknowledged is in the history, and once;
 //! - whoever is in a room is listed once, with however many sockets;
+//! - a socket whose connection was claimed by another one takes nobody out of a room;
 //! - a room keeps at most [`ChatLimits::history`] messages, the newest.
 //!
 //! Not here: who may enter a room (`session`), what clients are told (`dialect`).
@@ -70,7 +71,8 @@ pub enum ChatOp {
         /// The socket.
         seat: ChatSeat,
     },
-    /// It goes on after a resume: it is in these rooms again.
+    /// It goes on after a resume: it is in these rooms again. Nothing happens when
+    /// another socket has claimed its connection since.
     Return {
         /// Which rooms.
         rooms: Vec<Id>,
@@ -78,6 +80,8 @@ pub enum ChatOp {
         seat: ChatSeat,
     },
     /// It ended. Its session may go on and stays in the rooms; nobody is there for it.
+    /// Nothing happens when another socket has claimed its connection since: that one is
+    /// there.
     End {
         /// Which rooms.
         rooms: Vec<Id>,

@@ -1,15 +1,15 @@
 -- Does something in a chat room, and tells of it. Own arguments: verb, moment in
 -- microseconds and in seconds, lifetime of a session in ms, of a silent socket in ms,
--- messages that a room keeps, tags for records in one text, connection, user; then those
--- of the verb.
+-- messages that a room keeps, tags for records in one text, connection, user, number of the
+-- claim under which the connection is held; then those of the verb.
 --
 -- Answers {'OK', gid, offset, tag, outcome, …}, {'NO', reason} or {'FENCED', gid}.
 local m = check()
 if m.st == 'fenced' then return fenced(m) end
 local verb, at_us, at_s = ARGV[OWN], ARGV[OWN + 1], ARGV[OWN + 2]
 local ttl, silence, history = ARGV[OWN + 3], tonumber(ARGV[OWN + 4]), tonumber(ARGV[OWN + 5])
-local tags, cid, user = ARGV[OWN + 6], ARGV[OWN + 7], ARGV[OWN + 8]
-local FIRST = OWN + 9
+local tags, cid, user, fencing = ARGV[OWN + 6], ARGV[OWN + 7], ARGV[OWN + 8], ARGV[OWN + 9]
+local FIRST = OWN + 10
 local ROOMS_MAX, DELETED_MAX, SWEPT_MAX = 100000, 1000, 64
 
 local records = {}
@@ -152,7 +152,14 @@ function verbs.leave()
     return done('done')
 end
 
+-- True when another socket has claimed the connection: that one is there now.
+local function is_taken()
+    local held = call('HMGET', base .. 's:' .. cid, 'ep', 'n')
+    return held[1] and (held[1] ~= fencing or held[2] ~= me)
+end
+
 verbs['return'] = function()
+    if is_taken() then return done('done') end
     for index = FIRST, #ARGV do
         local uuid = ARGV[index]
         if call('EXISTS', base .. 'kr:' .. uuid) == 1 and enter(uuid) then
@@ -163,6 +170,7 @@ verbs['return'] = function()
 end
 
 verbs['end'] = function()
+    if is_taken() then return done('done') end
     for index = FIRST, #ARGV do
         local uuid = ARGV[index]
         if exit(uuid, cid) then tell_room(read_room(uuid), 'h:' .. uuid) end

@@ -67,7 +67,8 @@ async fn rooms_and_their_histories_survive_a_crash() {
     let chat = ChatLimits { history: 4, ..limits().chat };
     let bounds = MemoryLimits { chat, ..limits() };
     let realm = id("default");
-    let seat = ChatSeat { connection: random_connection_id(), user: id("alice") };
+    let connection = random_connection_id();
+    let seat = ChatSeat { connection, user: id("alice"), fencing: 1 };
     let key = RoomKey { kind: RoomKind::Workspace, object: Some(id("ws")) };
     let join = |uuid: &str| ChatOp::Join {
         key: key.clone(),
@@ -139,7 +140,8 @@ async fn a_message_is_told_when_it_is_saved() {
     let clock = Clock::manual(Duration::from_secs(START_S));
     let log = MemoryLog::new(limits(), clock).saving(Saved::new(), journal);
     let realm = id("default");
-    let seat = ChatSeat { connection: random_connection_id(), user: id("alice") };
+    let connection = random_connection_id();
+    let seat = ChatSeat { connection, user: id("alice"), fencing: 1 };
     let key = RoomKey { kind: RoomKind::Global, object: None };
     let (uuid, label) = (id("r"), Arc::from(""));
     let join = ChatOp::Join { key, label, uuid, creates: true, asks: true, seat: seat.clone() };

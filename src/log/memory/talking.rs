@@ -6,7 +6,7 @@
 
 use super::{
     super::{
-        ChatDone, ChatError, ChatOp, ChatOutcome, ChatRefusal, ChatStore, LogError, Page,
+        ChatDone, ChatError, ChatOp, ChatOutcome, ChatRefusal, ChatStore, Hold, LogError, Page,
         PageQuery, chat::events,
     },
     MemoryLog, RETRY_AFTER, Realm, STEP_DRAFTS_MAX,
@@ -15,7 +15,7 @@ use super::{
     steps::Wait,
 };
 use crate::{
-    model::{ChatRoom, Id, RealmId, RoomKey, Topic},
+    model::{ChatRoom, ChatSeat, Id, RealmId, RoomKey, Topic},
     store::{Change, StoreError},
 };
 
@@ -121,6 +121,14 @@ impl RealmState {
         let watches = op.seat().and_then(|seat| self.watches(seat.connection)).cloned();
         let is_subscribed = |room: &Id| {
             watches.as_ref().is_some_and(|watches| watches.is_open(&Topic::Chat(room.clone())))
+        };
+        let is_taken = |seat: &ChatSeat| self.holds(seat.connection, seat.fencing) == Hold::Taken;
+        let op = match op {
+            ChatOp::Return { seat, .. } if is_taken(&seat) => {
+                ChatOp::Return { rooms: Vec::new(), seat }
+            }
+            ChatOp::End { seat, .. } if is_taken(&seat) => ChatOp::End { rooms: Vec::new(), seat },
+            other => other,
         };
         let step = Step { realm, now_ms, limits: self.limits.chat };
         let done = self.rooms.apply(step, op, is_subscribed)?;

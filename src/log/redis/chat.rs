@@ -51,6 +51,7 @@ impl RedisLog {
             Bytes::from(tags),
             text(seat.map_or("", |seat| seat.connection.as_str())),
             text(seat.map_or("", |seat| seat.user.as_str())),
+            seat.map(|seat| arg(seat.fencing)).unwrap_or_default(),
         ];
         own.extend(call.own);
         let publishing = self.publisher(realm).await?;

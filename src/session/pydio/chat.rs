@@ -121,7 +121,8 @@ impl Rooms {
 }
 
 pub(super) fn chat_seat(seat: &Seat) -> ChatSeat {
-    ChatSeat { connection: seat.connection, user: seat.identity.user.clone() }
+    let user = seat.identity.user.clone();
+    ChatSeat { connection: seat.connection, user, fencing: seat.fencing() }
 }
 
 /// Nobody is there any more for the rooms of a socket that ended.

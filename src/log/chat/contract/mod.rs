@@ -24,8 +24,10 @@ use crate::{
 };
 
 mod messages;
+mod presence;
 
 pub(in crate::log) use messages::*;
+pub(in crate::log) use presence::*;
 
 /// Names each test of the suite once, for one backend.
 macro_rules! chat_contract {
@@ -35,6 +37,7 @@ macro_rules! chat_contract {
         chat_contract!($backend: whoever_joins_is_told_and_hears_what_follows);
         chat_contract!($backend: only_a_join_that_may_creates_a_room);
         chat_contract!($backend: a_socket_that_ends_leaves_and_comes_back_by_a_resume);
+        chat_contract!($backend: a_socket_that_was_replaced_takes_nobody_out);
         chat_contract!($backend: silence_leaves_and_whatever_is_sent_stays);
         chat_contract!($backend: messages_have_the_order_of_the_log);
         chat_contract!($backend: pages_count_back_from_the_newest);
@@ -70,7 +73,7 @@ impl<L: RealmLog + ChatStore + 'static> Stage<L> {
     /// A socket of `user`, with a session of its own.
     async fn socket(&self, user: &str) -> ChatSeat {
         let (connection, _) = self.begin(&identity(user, None)).await;
-        ChatSeat { connection, user: id(user) }
+        ChatSeat { connection, user: id(user), fencing: 1 }
     }
 
     async fn try_do(&self, op: ChatOp) -> Result<ChatDone, ChatError> {
@@ -251,60 +254,4 @@ where
     assert_eq!(stage.join(&global, &alice).await.uuid, room.uuid, "no object is a name, too");
     assert_eq!(stage.refused(post(&id("x"), "m", "hi", &alice)).await, ChatRefusal::NoRoom);
     assert_eq!(stage.texts(&id("x"), all()).await, [""; 0]);
-}
-
-/// Goal: presence is of sockets, the subscription is of the session.
-pub(in crate::log) async fn a_socket_that_ends_leaves_and_comes_back_by_a_resume<B>()
-where
-    B: Backend<Log: ChatStore>,
-{
-    let stage = Stage::open::<B>(limits()).await;
-    let (alice, bob) = (stage.socket("alice").await, stage.socket("bob").await);
-    let rooms = vec![stage.join(&node("a"), &alice).await, stage.join(&node("b"), &alice).await];
-    let rooms: Vec<Id> = rooms.into_iter().map(|room| room.uuid).collect();
-    stage.join(&node("a"), &bob).await;
-    let before = stage.top().await;
-    stage.try_do(ChatOp::End { rooms: rooms.clone(), seat: alice.clone() }).await.unwrap();
-    assert_eq!(stage.users(&node("a")).await, ["bob"]);
-    assert_eq!(stage.users(&node("b")).await, [""; 0]);
-    assert_eq!(stage.told(before).await.len(), 2);
-    let session = stage.log.session(&stage.realm, alice.connection).await.unwrap();
-    assert!(session.unwrap().1.is_open(&Topic::Chat(rooms[0].clone())), "the session stays");
-    let unknown = [rooms.clone(), vec![id("none")]].concat();
-    stage.try_do(ChatOp::Return { rooms: unknown, seat: alice.clone() }).await.unwrap();
-    assert_eq!(stage.users(&node("a")).await, ["bob", "alice"]);
-    assert_eq!(stage.told(before).await.len(), 4);
-    stage.try_do(ChatOp::Return { rooms, seat: alice }).await.unwrap();
-    assert_eq!(stage.told(before).await.len(), 4, "it is there already");
-}
-
-/// Goal: a sweep takes out exactly those who were silent.
-pub(in crate::log) async fn silence_leaves_and_whatever_is_sent_stays<B>()
-where
-    B: Backend<Log: ChatStore>,
-{
-    use std::time::Duration;
-    let silence = Duration::from_millis(700);
-    let chat = ChatLimits { silence, ..limits().chat };
-    let stage = Stage::open::<B>(MemoryLimits { chat, ..limits() }).await;
-    let (silent, busy) = (stage.socket("silent").await, stage.socket("busy").await);
-    let room = stage.join(&node("n"), &silent).await.uuid;
-    stage.join(&node("n"), &busy).await;
-    for number in 0..4 {
-        // The backend's own clock, whichever it is: one of both moves.
-        stage.clock.advance(Duration::from_millis(300));
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        stage.say(&room, &format!("m{number}"), "still here", &busy).await;
-    }
-    let before = stage.top().await;
-    stage.try_do(ChatOp::Sweep).await.unwrap();
-    assert_eq!(stage.users(&node("n")).await, ["busy"]);
-    assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), Topic::Chat(room.clone()))]);
-    stage.try_do(ChatOp::Sweep).await.unwrap();
-    assert_eq!(stage.told(before).await.len(), 1, "it is told once");
-    // Whoever left in silence says something without coming back into the list.
-    stage.say(&room, "late", "hello", &silent).await;
-    assert_eq!(stage.users(&node("n")).await, ["busy"]);
-    stage.try_do(join(&node("n"), &silent, false, false)).await.unwrap();
-    assert_eq!(stage.users(&node("n")).await, ["busy", "silent"]);
 }
