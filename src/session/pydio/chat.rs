@@ -38,6 +38,8 @@ pub(super) struct Rooms {
 #[derive(Debug)]
 pub(super) struct Joined {
     pub(super) key: RoomKey,
+    /// False while the log could not be told that this session is there.
+    pub(super) is_there: bool,
     pub(super) read: Option<Read>,
 }
 
@@ -87,7 +89,13 @@ impl Rooms {
     }
 
     pub(super) fn add(&mut self, uuid: Id, key: &RoomKey) {
-        self.all.entry(uuid).or_insert_with(|| Joined { key: key.clone(), read: None });
+        self.expect(uuid, key).is_there = true;
+    }
+
+    /// A room that the session is to be in: the log could not be told yet.
+    pub(super) fn expect(&mut self, uuid: Id, key: &RoomKey) -> &mut Joined {
+        let unread = || Joined { key: key.clone(), is_there: false, read: None };
+        self.all.entry(uuid).or_insert_with(unread)
     }
 
     /// To be called before rights are asked for: one that ends meanwhile is told.

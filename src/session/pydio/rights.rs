@@ -9,13 +9,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     PydioClient,
-    chat::{Refused, Rooms, chat_seat, end, new_name, step},
+    chat::{Joined, Refused, Rooms, chat_seat, end, new_name, step},
     reply_error,
 };
 use crate::{
     dialect::pydio::chat::RoomRef,
-    model::{CloseCode, Rights, RoomKey, RoomKind, Subject},
-    node::{ChatDone, ChatOp, ChatOutcome, Seat},
+    model::{CloseCode, Id, Rights, RoomKey, RoomKind, Subject},
+    node::{ChatDone, ChatError, ChatOp, ChatOutcome, Seat},
     session::{ending::Client, socket::Heard},
 };
 
@@ -118,36 +118,75 @@ pub(super) async fn move_rooms(from: (&Seat, Rooms), client: &Client) -> Rooms {
     let is_same = old.identity.user == client.seat.identity.user
         && old.identity.realm == client.seat.identity.realm;
     let mut moved = Rooms::none(client);
-    for joined in rooms.all.values().filter(|_| is_same) {
-        moved.watch(&joined.key);
-        let may = rights(client, &joined.key).await;
-        if !may.is_ok_and(|rights| rights.read) {
-            moved.unwatch(&joined.key);
-            tell_out(client, &joined.key);
-            continue;
-        }
-        let op = ChatOp::Join {
-            key: joined.key.clone(),
-            label: Arc::from(""),
-            uuid: new_name(),
-            creates: false,
-            asks: false,
-            seat: chat_seat(&client.seat),
+    let mut unsure = Vec::new();
+    for (uuid, Joined { key, .. }) in rooms.all.iter().filter(|_| is_same) {
+        moved.watch(key);
+        let entered = match rights(client, key).await {
+            Ok(Rights { read: true, .. }) => enter(client, key).await,
+            Ok(Rights { read: false, .. }) => Entered::Gone,
+            Err(_) => Entered::Unsure,
         };
-        if let Ok(ChatDone { outcome: ChatOutcome::Joined(room), .. }) =
-            client.context.node.chat(&client.seat, op).await
-        {
-            moved.add(room.uuid, &joined.key);
+        match entered {
+            Entered::There(uuid) => moved.add(uuid, key),
+            Entered::Gone => {
+                moved.unwatch(key);
+                tell_out(client, key);
+            }
+            Entered::Unsure => {
+                moved.expect(uuid.clone(), key);
+                unsure.push(key.clone());
+            }
         }
     }
+    moved.ask_again(unsure);
     end(&client.context, old, &rooms).await;
     moved
 }
 
+/// What came of entering a room that was there.
+enum Entered {
+    /// The session is in the room with this name.
+    There(Id),
+    /// It may not be, or there is no such room.
+    Gone,
+    /// The log can't be asked now.
+    Unsure,
+}
+
+/// Enters a room that another session of the user was in.
+async fn enter(client: &Client, key: &RoomKey) -> Entered {
+    let op = ChatOp::Join {
+        key: key.clone(),
+        label: Arc::from(""),
+        uuid: new_name(),
+        creates: false,
+        asks: false,
+        seat: chat_seat(&client.seat),
+    };
+    match client.context.node.chat(&client.seat, op).await {
+        Ok(ChatDone { outcome: ChatOutcome::Joined(room), .. }) => Entered::There(room.uuid),
+        Ok(_) | Err(ChatError::Refused(_)) => Entered::Gone,
+        Err(ChatError::Unavailable(error)) => {
+            tracing::debug!(%error, "a room was not entered");
+            Entered::Unsure
+        }
+    }
+}
+
 impl Rooms {
+    /// Notes that these rooms have to be asked for again, no later than what waits already:
+    /// changes that go on and on must not put it off.
     fn ask_again(&mut self, rooms: Vec<RoomKey>) {
-        if !rooms.is_empty() {
-            self.unsure = Some((Instant::now() + AGAIN, rooms));
+        if rooms.is_empty() {
+            return;
+        }
+        let soon = Instant::now() + AGAIN;
+        let (at, waiting) = self.unsure.get_or_insert_with(|| (soon, Vec::new()));
+        *at = soon.min(*at);
+        for key in rooms {
+            if !waiting.contains(&key) {
+                waiting.push(key);
+            }
         }
     }
 
@@ -189,7 +228,7 @@ impl PydioClient {
 
     /// Leaves those of these rooms that the user may not be in any more.
     pub(super) async fn ask_rights(&mut self, rooms: Vec<RoomKey>) {
-        let mut unsure = self.rooms.unsure.take().map_or(Vec::new(), |(_, keys)| keys);
+        let mut unsure = Vec::new();
         for key in rooms {
             let Ok((uuid, _)) = self.joined(&RoomRef::Key(key.clone())) else { continue };
             let may = {
@@ -199,8 +238,22 @@ impl PydioClient {
                 };
                 rights(&self.client, &key).await
             };
+            let is_there = self.rooms.all.get(&uuid).is_some_and(|joined| joined.is_there);
             match may {
-                Ok(Rights { read: true, .. }) => {}
+                Ok(Rights { read: true, .. }) if is_there => {}
+                Ok(Rights { read: true, .. }) => match enter(&self.client, &key).await {
+                    Entered::There(now) => {
+                        if now != uuid {
+                            self.rooms.all.remove(&uuid);
+                        }
+                        self.rooms.add(now, &key);
+                    }
+                    Entered::Gone => {
+                        self.forget(&uuid, &key);
+                        tell_out(&self.client, &key);
+                    }
+                    Entered::Unsure => unsure.push(key),
+                },
                 Ok(Rights { read: false, .. }) if leave(&self.client, &key).await => {
                     self.forget(&uuid, &key);
                     tell_out(&self.client, &key);
@@ -217,9 +270,7 @@ impl PydioClient {
         if leave(&self.client, &key).await {
             self.forget(&uuid, &key);
         } else {
-            let mut unsure = self.rooms.unsure.take().map_or(Vec::new(), |(_, keys)| keys);
-            unsure.push(key);
-            self.rooms.ask_again(unsure);
+            self.rooms.ask_again(vec![key]);
         }
     }
 
@@ -234,5 +285,30 @@ impl PydioClient {
             Rights { read: true, write: false } => Err(READ_ONLY.into()),
             Rights { read: false, .. } => Err(forbidden(key)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Goal: changes of rights that go on and on do not put off what waits to be asked.
+
+    use super::*;
+
+    fn key(node: &str) -> RoomKey {
+        RoomKey { kind: RoomKind::Node, object: Some(Id::parse(node).unwrap()) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_to_be_asked_keeps_its_moment() {
+        let mut rooms = Rooms::default();
+        let began_at = Instant::now();
+        rooms.ask_again(vec![key("first")]);
+        for _ in 0..5 {
+            tokio::time::advance(AGAIN / 2).await;
+            rooms.ask_again(vec![key("first"), key("other")]);
+            rooms.ask_again(Vec::new());
+        }
+        let expected = (began_at + AGAIN, vec![key("first"), key("other")]);
+        assert_eq!(rooms.unsure, Some(expected), "each once, and at the earliest moment");
     }
 }

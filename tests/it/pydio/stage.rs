@@ -29,7 +29,7 @@ pub(super) struct Stage {
     pub(super) servers: Vec<Server>,
     turn: AtomicUsize,
     marks: AtomicUsize,
-    _redis: Option<Redis>,
+    redis: Option<Redis>,
 }
 
 impl Stage {
@@ -58,7 +58,12 @@ impl Stage {
 
     fn of(servers: Vec<Server>, redis: Option<Redis>) -> Self {
         let (turn, marks) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { servers, turn, marks, _redis: redis }
+        Self { servers, turn, marks, redis }
+    }
+
+    /// The Redis that the nodes share.
+    pub(super) fn redis(&self) -> &Redis {
+        self.redis.as_ref().unwrap()
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -100,6 +105,12 @@ impl Stage {
     /// Deletes a node: nothing waits for such an event.
     pub(super) async fn delete(&self, path: &str) {
         self.event("tree", json!({"Type": "DELETE", "Source": node("gone", path)})).await;
+    }
+
+    /// Deletes a folder with what is in it.
+    pub(super) async fn delete_folder(&self, path: &str) {
+        let source = json!({"Uuid": path, "Path": path, "Type": "COLLECTION"});
+        self.event("tree", json!({"Type": "DELETE", "Source": source})).await;
     }
 
     pub(super) fn token(&self, user: &str) -> String {

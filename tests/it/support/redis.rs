@@ -39,6 +39,16 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The first line of the answer to a command whose words have no blanks.
+    pub(crate) async fn command(&self, words: &str) -> String {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let mut stream = BufReader::new(stream);
+        stream.write_all(format!("{words}\r\n").as_bytes()).await.unwrap();
+        let mut line = String::new();
+        timeout(PATIENCE, stream.read_line(&mut line)).await.unwrap().unwrap();
+        line.trim_end().to_owned()
+    }
+
     /// Sees every command from now on, also those of scripts.
     pub(crate) async fn monitor(&self) -> Monitor {
         let address = ("127.0.0.1", self.port);

@@ -3,6 +3,7 @@
 mod badinput;
 mod crashes;
 mod kill;
+mod outage;
 mod process;
 mod resume;
 mod rights;
