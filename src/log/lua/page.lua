@@ -4,16 +4,18 @@
 --
 -- Answers {number, name, author, moment, text, …}, oldest first.
 local uuid, before = ARGV[OWN], ARGV[OWN + 1]
-local skip, limit = tonumber(ARGV[OWN + 2]), tonumber(ARGV[OWN + 3])
+-- No room is as long; beyond it a number is no index for Redis.
+local MOST = 2 ^ 53
+local skip, limit = math.min(tonumber(ARGV[OWN + 2]), MOST), math.min(tonumber(ARGV[OWN + 3]), MOST)
 local index = base .. 'ki:' .. uuid
 -- Ranks, so that a page costs the same wherever it is.
 local found
 if limit < 1 then return {} end
 if before == 'after' then
-    found = call('ZRANGEBYSCORE', index, '(' .. int(skip), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+    found = call('ZRANGEBYSCORE', index, '(' .. int(skip), '+inf', 'WITHSCORES', 'LIMIT', 0, int(limit))
 else
     if before ~= '' then skip = skip + call('ZCOUNT', index, before, '+inf') end
-    found = call('ZREVRANGE', index, skip, skip + limit - 1, 'WITHSCORES')
+    found = call('ZREVRANGE', index, int(skip), int(skip + limit - 1), 'WITHSCORES')
 end
 if #found == 0 then return {} end
 local one, other = tonumber(found[2]), tonumber(found[#found])

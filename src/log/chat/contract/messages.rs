@@ -61,6 +61,11 @@ where
     assert_eq!(page(4, 2).await, ["t1"]);
     assert_eq!(page(5, 2).await, [""; 0]);
     assert_eq!(page(1_000_000, 2).await, [""; 0]);
+    for beyond in [100_000_000_000_000_000, usize::MAX] {
+        assert_eq!(page(beyond, 2).await, [""; 0], "{beyond}");
+        assert_eq!(page(beyond, usize::MAX).await, [""; 0], "{beyond}");
+    }
+    assert_eq!(page(3, usize::MAX).await, ["t1", "t2"]);
     assert_eq!(page(0, 0).await, [""; 0]);
     assert_eq!(page(0, 1_000_000).await, ["t1", "t2", "t3", "t4", "t5"]);
     let after = async |number, limit| {
