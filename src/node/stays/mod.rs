@@ -38,6 +38,8 @@ pub(crate) struct Stays {
 #[derive(Debug, Default)]
 struct Table {
     guests: HashMap<u64, Guest>,
+    /// The guests of each user who has any.
+    users: HashMap<UserId, HashSet<u64>>,
     /// The number of the last one: a session may begin again before its old socket ended.
     last: u64,
     rooms: HashMap<RoomKey, Room>,
@@ -82,10 +84,11 @@ impl Stays {
     pub(super) fn begin(self: &Arc<Self>, user: &UserId) -> Stay {
         let (user, bell) = (user.clone(), Arc::new(Notify::new()));
         let (rooms, stirred) = (HashSet::new(), HashSet::new());
-        let guest = Guest { user, rooms, stirred, bell: Arc::clone(&bell) };
         let mut table = self.table.lock();
         table.last += 1;
         let number = table.last;
+        table.users.entry(user.clone()).or_default().insert(number);
+        let guest = Guest { user, rooms, stirred, bell: Arc::clone(&bell) };
         table.guests.insert(number, guest);
         Stay { stays: Arc::clone(self), number, bell }
     }
@@ -192,7 +195,9 @@ impl Table {
     }
 
     fn removed(&mut self, id: &Id, users: &[UserId]) {
-        for guest in self.guests.values_mut().filter(|guest| users.contains(&guest.user)) {
+        let numbers = users.iter().filter_map(|user| self.users.get(user)).flatten();
+        for number in numbers {
+            let Some(guest) = self.guests.get_mut(number) else { continue };
             let is_concerned =
                 |key: &&RoomKey| key.kind == RoomKind::Node || key.object.as_ref() == Some(id);
             let rooms: Vec<RoomKey> = guest.rooms.iter().filter(is_concerned).cloned().collect();
@@ -301,6 +306,12 @@ impl Drop for Stay {
         for key in rooms.unwrap_or_default() {
             table.leave(self.number, &key);
         }
-        table.guests.remove(&self.number);
+        let Some(Guest { user, .. }) = table.guests.remove(&self.number) else { return };
+        if let Some(numbers) = table.users.get_mut(&user) {
+            numbers.remove(&self.number);
+            if numbers.is_empty() {
+                table.users.remove(&user);
+            }
+        }
     }
 }

@@ -61,6 +61,7 @@ fn check(body: Body, expected: [&[&str]; 2]) {
     drop(guests);
     let table = stays.table.lock();
     assert!(table.guests.is_empty() && table.rooms.is_empty(), "nothing is left");
+    assert!(table.users.is_empty(), "nothing is left");
     assert!(table.paths.is_empty() && table.lost.is_empty(), "nothing is left");
 }
 
@@ -100,4 +101,26 @@ fn what_was_found_before_a_move_does_not_count() {
     assert!(stays.table.lock().lost.contains(&id("n")), "any move wakes it");
     stays.found(&id("n"), Some(&text("new")), stays.moves(&id("n")));
     assert!(stays.table.lock().paths["new"].contains(&id("n")));
+}
+
+/// Goal: who is removed is found by name, with each of the user's sessions.
+#[test]
+fn a_removal_wakes_every_session_of_its_users() {
+    let stays = Arc::new(Stays::default());
+    let key = about(&id("n"));
+    let guests = ["ann", "ann", "bob", "eve"].map(|user| stays.begin(&id(user)));
+    guests.iter().for_each(|guest| guest.enter(&key));
+    let [first, _, _, eve] = guests.each_ref().map(|guest| guest.number);
+    let (topic, remove) = (Topic::Workspace(id("w")), vec![id("eve"), id("ann"), id("nobody")]);
+    let woken = |stays: &Stays| {
+        let table = stays.table.lock();
+        let woken = table.guests.iter().filter(|(_, guest)| guest.stirred.contains(&key));
+        let mut woken: Vec<u64> = woken.map(|(number, _)| *number).collect();
+        woken.sort_unstable();
+        woken
+    };
+    stays.note(&record(Body::Members { topic, add: Vec::new(), remove }));
+    assert_eq!(woken(&stays), [first, first + 1, eve]);
+    let [_gone, ..] = guests;
+    assert_eq!(stays.table.lock().users.len(), 3, "as many users as there are");
 }
