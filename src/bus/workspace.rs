@@ -1,9 +1,13 @@
 //! From what a backend says of a workspace to what is kept of it.
 //!
-//! Invariants: paths are full, without a slash at either end and without `..`.
+//! Invariants: paths are full, without a slash at either end and without `..`; there are
+//! at most [`RULES_MAX`] rules.
 
 use super::Refusal;
 use crate::model::{Id, Root, Rule, UserId, Who, Workspace, base_name, is_within};
+
+/// Rules of a workspace, with one for each root that a relative path may mean.
+const RULES_MAX: usize = 1_000;
 
 /// A rule as it is sent: for a user or for a role.
 #[derive(Debug, Clone)]
@@ -24,8 +28,9 @@ pub struct RuleDraft {
 ///
 /// # Errors
 ///
-/// [`Refusal`] without roots, with `..` in a path, or with a rule that is not about
-/// exactly one user or role.
+/// [`Refusal`] without roots, with `..` in a path, with a rule that is not about exactly
+/// one user or role, or with too many of them: a relative path is one for each root of
+/// that name.
 pub fn workspace(
     label: String,
     roots: Vec<(String, String)>,
@@ -54,6 +59,10 @@ pub fn workspace(
         if paths.is_empty() {
             let message = "a path lies under a root, or is relative to one";
             return Err(Refusal::new(&format!("rules[{at}].path"), message));
+        }
+        if paths.len() > RULES_MAX - rules_full.len() {
+            let message = format!("at most {RULES_MAX} rules, one for each root that is meant");
+            return Err(Refusal::new(&format!("rules[{at}].path"), &message));
         }
         for path in paths {
             let (read, write) = (rule.read, rule.write);

@@ -32,6 +32,8 @@ use wire::{BusRequest, NodesRequest, RuleWire, WorkspaceRequest};
 const LIST_MAX: usize = 1_000;
 /// Longest unique name of a node in bytes.
 const UUID_BYTES_MAX: usize = 256;
+/// Longest label of a workspace in bytes.
+const LABEL_BYTES_MAX: usize = 1_024;
 /// Longest path in bytes.
 const PATH_BYTES_MAX: usize = 4_096;
 
@@ -59,6 +61,7 @@ pub(super) async fn define(
     for (field, count) in [("roots", request.roots.len()), ("rules", request.rules.len())] {
         check_count(field, count)?;
     }
+    check_length("label", &request.label, LABEL_BYTES_MAX)?;
     for (at, root) in request.roots.iter().enumerate() {
         check_length(&format!("roots[{at}].uuid"), &root.uuid, UUID_BYTES_MAX)?;
         check_length(&format!("roots[{at}].path"), &root.path, PATH_BYTES_MAX)?;
@@ -131,6 +134,10 @@ pub(super) async fn nodes(
         check_length(&field, &node.path, PATH_BYTES_MAX)?;
         let path = bus::clean_path(&node.path);
         let path = path.ok_or_else(|| Problem::field(&field, "a path has no .. in it"))?;
+        if path.is_empty() {
+            let message = "a node has a path; one that is gone belongs into remove";
+            return Err(Problem::field(&field, message));
+        }
         paths.set.push((Arc::from(node.uuid), Arc::from(path)));
     }
     for (at, uuid) in request.remove.into_iter().enumerate() {

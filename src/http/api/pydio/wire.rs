@@ -16,12 +16,13 @@ pub(in crate::http) struct WorkspaceRequest {
     pub(in crate::http) realm: Option<String>,
     /// For people.
     #[serde(default)]
+    #[schema(max_length = 1024)]
     pub(in crate::http) label: String,
     /// Its folders.
     #[schema(min_items = 1, max_items = 1000)]
     pub(in crate::http) roots: Vec<RootWire>,
     /// What narrows the rights of its members. The longest path wins, then a rule for the
-    /// user before one for a role.
+    /// user before one for a role. A path that several roots may mean is a rule for each.
     #[serde(default)]
     #[schema(max_items = 1000)]
     pub(in crate::http) rules: Vec<RuleWire>,
