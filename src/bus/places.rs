@@ -4,10 +4,13 @@
 //!
 //! Invariants:
 //! - a path is what was told of the node last, or follows from what was told of a folder;
-//! - what was in a folder that is gone is not known any more;
+//! - what was in a folder that is gone is not known any more, and is forgotten with what is
+//!   told next, [`LOOKED_AT`] nodes at a time, so that it counts against the bound no longer;
 //! - a folder in which nothing is known is forgotten.
 
 use std::{collections::HashMap, sync::Arc};
+
+use indexmap::IndexMap;
 
 /// Nodes whose paths are kept; those beyond are not known.
 const NODES_MAX: usize = 1_000_000;
@@ -17,6 +20,10 @@ const DEPTH_MAX: usize = 128;
 
 /// Folders that were moved onto others; one beyond is forgotten with what is in it.
 const TWINS_MAX: usize = 256;
+
+/// Nodes that are looked at whenever one is told of, while there may be some in folders
+/// that are gone: so many that a table that grows is through before it has grown a tenth.
+const LOOKED_AT: usize = 16;
 
 /// The folder above all.
 const TOP: u64 = 0;
@@ -29,7 +36,11 @@ type Place = (u64, Arc<str>);
 /// The places of all nodes of a realm.
 #[derive(Debug, Default)]
 pub struct Places {
-    nodes: HashMap<Arc<str>, Place, Hasher>,
+    nodes: IndexMap<Arc<str>, Place, Hasher>,
+    /// How many nodes, the first ones, have not been looked at since a folder went.
+    unseen: usize,
+    /// A folder went since that look began.
+    is_again: bool,
     /// Where folders are. One that is gone has no place.
     parents: HashMap<u64, Place, Hasher>,
     /// The folders of a name: several when one was moved onto another.
@@ -58,7 +69,8 @@ impl Places {
 
     /// Says where a node is; without a path it is gone.
     pub fn set(&mut self, node: &Arc<str>, path: Option<&str>) {
-        let old = self.nodes.remove(node);
+        let old = self.nodes.swap_remove(node);
+        self.look();
         if let Some(path) = path {
             let parts = parts(path);
             if parts.len() <= DEPTH_MAX && self.nodes.len() < NODES_MAX {
@@ -84,19 +96,51 @@ impl Places {
         // All of them first: one may move into another.
         let olds: Vec<_> = found.iter().map(|folder| self.detach(*folder)).collect();
         for (folder, old) in found.iter().zip(olds) {
+            let mut is_there = false;
             if let Some(to) = &to {
                 let place = self.make(to);
                 let parent = place.0;
-                if !self.attach(*folder, place) {
+                is_there = self.attach(*folder, place);
+                if !is_there {
                     self.fill(parent);
                     self.release(parent);
                 }
             }
+            self.is_again |= !is_there;
             if let Some(old) = old {
                 self.release(old);
             }
         }
         !found.is_empty()
+    }
+
+    /// Forgets nodes in folders that are gone, some of them.
+    fn look(&mut self) {
+        if self.unseen == 0 && std::mem::take(&mut self.is_again) {
+            self.unseen = self.nodes.len();
+        }
+        // Downwards: what takes the place of one that goes is the last one.
+        let end = self.unseen.min(self.nodes.len());
+        self.unseen = end.saturating_sub(LOOKED_AT);
+        for at in (self.unseen..end).rev() {
+            let Some((_, (folder, _))) = self.nodes.get_index(at) else { continue };
+            if self.is_gone(*folder)
+                && let Some((_, (folder, _))) = self.nodes.swap_remove_index(at)
+            {
+                self.release(folder);
+            }
+        }
+    }
+
+    /// True for a folder that is in one that is gone, or is it.
+    fn is_gone(&self, mut folder: u64) -> bool {
+        while folder != TOP {
+            match self.parents.get(&folder) {
+                Some((parent, _)) => folder = *parent,
+                None => return true,
+            }
+        }
+        false
     }
 
     /// All folders with this path.
@@ -214,6 +258,27 @@ mod tests {
             3 => (0..6_u8, prop::option::weighted(0.8, path())).prop_map(|(n, path)| Step::Set(n, path)),
             2 => (path(), prop::option::weighted(0.8, path())).prop_map(|(from, to)| Step::Move(from, to)),
         ]
+    }
+
+    /// Goal: who tells of folders, and deletes them, can go on for ever.
+    #[test]
+    fn nodes_in_folders_that_went_make_room() {
+        let mut places = Places::default();
+        let kept: Arc<str> = Arc::from("kept");
+        places.set(&kept, Some("kept/x"));
+        for round in 0..20 {
+            for node in 0..200 {
+                let path = format!("a/{}/{node}", node % 7);
+                places.set(&Arc::from(format!("n{round}-{node}")), Some(&path));
+            }
+            assert!(places.move_folder("a", None));
+            assert!(places.nodes.len() <= 401, "{} in round {round}", places.nodes.len());
+        }
+        for _ in 0..2 * 401 / LOOKED_AT + 2 {
+            places.set(&kept, Some("kept/x"));
+        }
+        assert_eq!((places.nodes.len(), places.parents.len(), places.counts.len()), (1, 1, 1));
+        assert_eq!(places.path("kept").as_deref(), Some("kept/x"));
     }
 
     proptest! {

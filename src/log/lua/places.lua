@@ -4,8 +4,10 @@
 -- holds node -> "<folder>/<name>", `pp` folder -> "<parent>/<name>", `pd`
 -- "<parent>/<name>" -> folder, or folders when one was moved onto another, `pc` folder ->
 -- how much is in it, "#" -> last number, "*" -> how many are one too many. Folder 0 is
--- above all. A folder that is gone has no parent: nothing in it is known.
-local NODES_MAX, DEPTH_MAX, TWINS_MAX = 1000000, 128, 256
+-- above all. A folder that is gone has no parent: nothing in it is known, and it is
+-- forgotten bit by bit: "@" in `pc` is how far `pf` was looked through, as long as that is
+-- needed, "!" that a folder went meanwhile.
+local NODES_MAX, DEPTH_MAX, TWINS_MAX, LOOKED_AT = 1000000, 128, 256, 16
 
 local function parts_of(path)
     local parts = {}
@@ -108,10 +110,44 @@ local function folder_for(parts)
     return folder, parts[#parts] or ''
 end
 
+local function is_gone(folder)
+    while folder ~= '0' do
+        local place = call('HGET', base .. 'pp', folder)
+        if not place then return true end
+        folder = split_place(place)
+    end
+    return false
+end
+
+-- Forgets nodes in folders that are gone, some of them.
+local function look_at_nodes()
+    local marks = call('HMGET', base .. 'pc', '@', '!')
+    local at = marks[1]
+    if not at then
+        if not marks[2] then return end
+        call('HDEL', base .. 'pc', '!')
+        at = '0'
+    end
+    local found = call('HSCAN', base .. 'pf', at, 'COUNT', LOOKED_AT)
+    for index = 1, #found[2], 2 do
+        local folder = split_place(found[2][index + 1])
+        -- A scan may find one twice.
+        if is_gone(folder) and call('HDEL', base .. 'pf', found[2][index]) == 1 then
+            release_folder(folder)
+        end
+    end
+    if found[1] == '0' then
+        call('HDEL', base .. 'pc', '@')
+    else
+        call('HSET', base .. 'pc', '@', found[1])
+    end
+end
+
 -- Says where a node is; without a path it is gone.
 local function place_node(node, path)
     local old = call('HGET', base .. 'pf', node)
     if old then call('HDEL', base .. 'pf', node) end
+    look_at_nodes()
     local parts = path and parts_of(path)
     if parts and #parts <= DEPTH_MAX and call('HLEN', base .. 'pf') < NODES_MAX then
         local folder, name = folder_for(parts)
@@ -131,13 +167,16 @@ local function move_folder(from, to)
     local olds = {}
     for index, folder in ipairs(found) do olds[index] = detach_folder(folder) or '0' end
     for index, folder in ipairs(found) do
+        local is_there = false
         if parts and #parts <= DEPTH_MAX then
             local parent, name = folder_for(parts)
-            if not attach_folder(folder, parent, name) then
+            is_there = attach_folder(folder, parent, name)
+            if not is_there then
                 fill(parent, 1)
                 release_folder(parent)
             end
         end
+        if not is_there then call('HSET', base .. 'pc', '!', '1') end
         release_folder(olds[index])
     end
     return #found > 0

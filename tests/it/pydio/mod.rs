@@ -6,6 +6,7 @@ mod batches;
 mod chat;
 mod events;
 mod input;
+mod places;
 mod resume;
 mod rights;
 mod sessions;
