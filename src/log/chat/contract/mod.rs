@@ -50,7 +50,7 @@ macro_rules! chat_contract {
         chat_contract!($backend: only_its_author_changes_a_message);
         chat_contract!($backend: any_text_survives);
         chat_contract!($backend: rooms_of_another_realm_are_other_rooms);
-        chat_contract!($backend: a_long_history_costs_a_page_nothing);
+        chat_contract!($backend: a_long_history_is_kept_and_read_in_parts);
     };
     ($backend:ty: $name:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
