@@ -1,19 +1,21 @@
-//! Which users' status a connection wants to hear of.
+//! What a connection wants to hear of: the status of users, and rooms.
 //!
 //! Subscriptions are records of the log, like memberships: a resume knows them, and
 //! after the reply to an unsubscribe no event of it is on its way.
 //!
 //! Invariants: a connection never watches more users than the limit; what it once watched
 //! is remembered as long as a resume may need it, and bounded, too.
+//!
+//! Not here: how many rooms it is in (`session`).
 
 use super::{Node, Seat};
 use crate::{
-    log::{Draft, RealmLog as _},
-    model::{Body, Topic, UserId},
+    log::{Draft, LogError, RealmLog as _},
+    model::{Body, Memberships, Topic, UserId},
 };
 
-/// Changes that are remembered for each user that may be watched: who makes them faster
-/// than the log forgets is refused.
+/// Changes that are remembered for each user or room that may be watched: who makes them
+/// faster than the log forgets is refused.
 const REMEMBERED: usize = 32;
 
 /// Why subscriptions did not change.
@@ -27,7 +29,30 @@ pub enum WatchError {
     Unavailable,
 }
 
+/// How many changes a resume may ask for.
+fn remembered(seat: &Seat, mut watches: Memberships) -> usize {
+    // What ended before the oldest record decides nothing any more.
+    watches.forget_topics_before(seat.entry.realm.ring.fill().first);
+    watches.stretches()
+}
+
 impl Node {
+    /// Whether the connection of `seat` may begin to hear a room, where `max` is how many
+    /// it may hear at once: not when it came and went faster than the log forgets.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log can't be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    pub async fn may_hear_more(&self, seat: &Seat, max: usize) -> Result<bool, LogError> {
+        let session = self.log.session(&seat.identity.realm, seat.connection).await?;
+        let watches = session.map(|(_, watches)| watches).unwrap_or_default();
+        Ok(remembered(seat, watches) < max.saturating_mul(REMEMBERED))
+    }
+
     /// Changes what the connection of `seat` watches, and waits until it counts.
     ///
     /// # Errors
@@ -58,7 +83,7 @@ impl Node {
             return Ok(());
         }
         let is_too_many = watches.open_topics().count() + add.len() > max
-            || watches.stretches() + add.len() > max.saturating_mul(REMEMBERED);
+            || remembered(seat, watches) + add.len() > max.saturating_mul(REMEMBERED);
         if !add.is_empty() && is_too_many {
             return Err(WatchError::TooMany);
         }

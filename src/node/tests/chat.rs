@@ -1,4 +1,4 @@
-//! Rights to chat rooms on a node that is behind its log.
+//! Rights to chat rooms on a node that is behind its log, and who comes and goes.
 
 use std::sync::Arc;
 
@@ -7,8 +7,10 @@ use tokio::time::Instant;
 use super::stage::*;
 use crate::{
     lifecycle::Gate,
-    log::Draft,
-    model::{Body, Rights, RoomKey, RoomKind, Root, Rule, Subject, Topic, Who, Workspace},
+    log::{ChatOp, Draft},
+    model::{
+        Body, ChatSeat, Rights, RoomKey, RoomKind, Root, Rule, Subject, Topic, Who, Workspace,
+    },
 };
 
 /// Goal: a right that may have ended is not granted by a node that has not heard so yet.
@@ -43,4 +45,30 @@ async fn a_node_that_is_behind_grants_nothing() {
     assert!(rights().await.is_err(), "who does not know does not grant");
     gate.extend(Instant::now() + LEASE);
     assert_eq!(rights().await, Ok(Rights { read: false, write: false }));
+}
+
+/// Goal: what a session once heard is bounded, and who is refused for that may come again
+/// when the log has forgotten.
+#[tokio::test(start_paused = true)]
+async fn who_comes_and_goes_faster_than_the_log_forgets_has_to_wait() {
+    let stage = Stage::new(&log());
+    let alice = stage.connect("alice").await;
+    let seat =
+        || ChatSeat { connection: alice.id(), user: id("alice"), fencing: alice.seat.fencing() };
+    let key = RoomKey { kind: RoomKind::Global, object: None };
+    let mut times = 0;
+    while stage.node.may_hear_more(&alice.seat, 2).await.unwrap() {
+        let (key, label, uuid) = (key.clone(), Arc::from(""), id(&format!("r{times}")));
+        let (creates, asks) = (true, false);
+        let join = ChatOp::Join { key: key.clone(), label, uuid, creates, asks, seat: seat() };
+        stage.node.chat(&alice.seat, join).await.unwrap();
+        stage.node.chat(&alice.seat, ChatOp::Leave { key, asks, seat: seat() }).await.unwrap();
+        times += 1;
+    }
+    assert_eq!(times, 64, "32 for each that it may hear");
+    stage.publish(9_000).await;
+    assert!(!stage.node.may_hear_more(&alice.seat, 2).await.unwrap());
+    stage.publish(1_100).await;
+    until("room", || stage.life().is_some_and(|(_, last)| last >= 10_100)).await;
+    assert!(stage.node.may_hear_more(&alice.seat, 2).await.unwrap(), "all that is forgotten");
 }

@@ -23,6 +23,7 @@ use crate::{
 pub(super) const UNAVAILABLE: &str = "the server can't do this now, try again";
 const NOT_JOINED: &str = "join the room first";
 const TOO_MANY: &str = "too many rooms";
+const TOO_OFTEN: &str = "too many rooms in a short time";
 
 /// The rooms that a session is in.
 #[derive(Debug, Default)]
@@ -239,6 +240,10 @@ impl PydioClient {
         let is_known = self.rooms.find(&RoomRef::Key(key.clone())).is_some();
         if !is_known && self.rooms.all.len() >= max {
             return Err(TOO_MANY.into());
+        }
+        let Client { context, seat, .. } = &self.client;
+        if !is_known && !context.node.may_hear_more(seat, max).await? {
+            return Err(TOO_OFTEN.into());
         }
         let op = ChatOp::Join {
             key: key.clone(),

@@ -187,3 +187,25 @@ async fn ten_thousand_joins_are_bounded() {
     assert_eq!(closed, 4429);
     drop(stage);
 }
+
+/// Goal: what a session has to remember of rooms that it left is bounded.
+#[tokio::test]
+async fn a_room_that_is_entered_and_left_without_end() {
+    let stage = Stage::one_with(|config| {
+        config.limits.commands_per_second = 10_000.0;
+        config.limits.commands_burst = 20_000;
+        config.limits.subscriptions_per_connection = 1;
+    })
+    .await;
+    let mut alice = chatter(&stage, "alice").await;
+    let room = json!({"Type": "GLOBAL"});
+    for _ in 0..32 {
+        join(&mut alice, &room).await;
+        alice.send(json!({"@type": "LEAVE", "Room": room})).await;
+        assert_eq!(alice.push().await["@type"], "ROOM_UPDATE");
+    }
+    alice.send(json!({"@type": "JOIN", "Room": room})).await;
+    assert_eq!(told(&mut alice).await, "too many rooms in a short time");
+    let mut other = chatter(&stage, "alice").await;
+    join(&mut other, &room).await;
+}
