@@ -170,7 +170,7 @@ pub(super) static ROWS: &[Key] = &[
     live(
         "limits.subscriptions_per_connection",
         Count(|d| &mut d.config.limits.subscriptions_per_connection, 1, 65_536),
-        "Most users that one connection may watch.",
+        "Most users whose status one connection may watch, and most chat rooms that it may be in.",
     ),
     live(
         "limits.api_body_bytes",

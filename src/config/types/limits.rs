@@ -71,7 +71,7 @@ pub struct Limits {
     pub resumes_burst: u32,
     /// Memberships of one user.
     pub memberships_per_user: usize,
-    /// Users that one connection may watch.
+    /// Users whose status one connection may watch, and chat rooms that it may be in.
     pub subscriptions_per_connection: usize,
     /// Bytes of a server API request.
     pub api_body_bytes: usize,
