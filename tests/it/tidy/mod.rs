@@ -11,6 +11,7 @@ mod documents;
 mod doors;
 mod imports;
 mod metrics;
+mod numbers;
 mod scripts;
 mod shape;
 mod source;
