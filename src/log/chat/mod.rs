@@ -9,7 +9,8 @@
 //! - a message that was acknowledged is in the history, and once;
 //! - whoever is in a room is listed once, with however many sockets;
 //! - a socket whose connection was claimed by another one takes nobody out of a room;
-//! - a room keeps at most [`ChatLimits::history`] messages, the newest.
+//! - a room keeps at most [`ChatLimits::history`] messages, the newest;
+//! - a room in which nothing was said goes when no session hears it any more.
 //!
 //! Not here: who may enter a room (`session`), what clients are told (`dialect`).
 
@@ -34,6 +35,9 @@ pub(super) const SWEPT_MAX: usize = 64;
 
 /// Rooms of a realm: more are refused.
 pub(super) const ROOMS_MAX: usize = 100_000;
+
+/// Rooms of a realm that one user made: nobody alone uses them up.
+pub(super) const MADE_MAX: usize = 10_000;
 
 /// What bounds the rooms of a realm.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +112,8 @@ pub enum ChatOp {
         /// The socket.
         seat: ChatSeat,
     },
-    /// Sockets that were silent for too long leave their rooms. Any node may do it.
+    /// Sockets that were silent for too long leave their rooms, and rooms go that nobody
+    /// needs. Any node may do it.
     Sweep,
 }
 
@@ -167,7 +172,7 @@ pub enum ChatRefusal {
     /// It was said, and taken back.
     #[error("the message was deleted")]
     Deleted,
-    /// The realm has too many rooms.
+    /// The realm has too many rooms, or this user made too many of them.
     #[error("there are too many rooms")]
     TooManyRooms,
 }

@@ -10,7 +10,9 @@ local verb, at_us, at_s = ARGV[OWN], ARGV[OWN + 1], ARGV[OWN + 2]
 local ttl, silence, history = ARGV[OWN + 3], tonumber(ARGV[OWN + 4]), tonumber(ARGV[OWN + 5])
 local tags, cid, user, fencing = ARGV[OWN + 6], ARGV[OWN + 7], ARGV[OWN + 8], ARGV[OWN + 9]
 local FIRST = OWN + 10
-local ROOMS_MAX, DELETED_MAX, SWEPT_MAX = 100000, 1000, 64
+local ROOMS_MAX, MADE_MAX, DELETED_MAX, SWEPT_MAX = 100000, 10000, 1000, 64
+-- Sessions that one look at an unused room asks for.
+local HEARERS_AT_ONCE = 32
 
 local records = {}
 
@@ -33,6 +35,10 @@ local function tell_message(name, room, message, rest)
         .. message.author .. '"' .. rest .. '}')
 end
 
+local function was_used(uuid)
+    return call('HEXISTS', base .. 'kr:' .. uuid, 'n') == 1
+end
+
 local function tell_watch(uuid, is_on)
     local name = 'h:' .. uuid
     local list = '["' .. name .. '"]'
@@ -40,6 +46,40 @@ local function tell_watch(uuid, is_on)
         .. (is_on and '[]' or list) .. ',"ttl":' .. ttl .. '}', '')
     watch(m, cid, is_on and { name } or {}, is_on and {} or { name }, m.o + #records)
     call('PEXPIRE', base .. 'sw:' .. cid, ttl)
+    if not is_on then
+        call('SREM', base .. 'kc:' .. uuid, cid)
+    elseif not was_used(uuid) then
+        call('SADD', base .. 'kc:' .. uuid, cid)
+    end
+end
+
+local function look_later(uuid)
+    call('ZADD', base .. 'kz', int(now_ms() + tonumber(ttl)), uuid)
+end
+
+-- Forgets a room in which nothing was said and that no session hears any more, nor may by
+-- a resume. True when it is gone, or stays for good.
+local function forget_unused(uuid)
+    local row = call('HMGET', base .. 'kr:' .. uuid, 'k', 'o', 'f')
+    -- One of an earlier release has no maker, and nobody knows who hears it.
+    if row[3] and not was_used(uuid) then
+        if call('HLEN', base .. 'ks:' .. uuid) > 0 then return false end
+        for _ = 1, HEARERS_AT_ONCE do
+            local one = call('SRANDMEMBER', base .. 'kc:' .. uuid)
+            if not one then break end
+            local is_alive = call('EXISTS', base .. 's:' .. one) == 1
+            if is_alive and is_open(call('HGET', base .. 'sw:' .. one, 'h:' .. uuid)) then return false end
+            call('SREM', base .. 'kc:' .. uuid, one)
+        end
+        if call('SCARD', base .. 'kc:' .. uuid) > 0 then return false end
+        call('HDEL', base .. 'k', row[1] .. ':' .. (row[2] or ''))
+        for _, of in ipairs({ 'kr:', 'ks:', 'ku:', 'kc:' }) do call('DEL', base .. of .. uuid) end
+        if call('HINCRBY', base .. 'kn', row[3], -1) <= 0 then
+            call('HDEL', base .. 'kn', row[3])
+        end
+    end
+    call('ZREM', base .. 'kz', uuid)
+    return true
 end
 
 local function changed(uuid)
@@ -122,11 +162,14 @@ function verbs.join()
     local uuid, label, creates, asks = find(), ARGV[FIRST + 2], ARGV[FIRST + 4], ARGV[FIRST + 5]
     if not uuid then
         if creates ~= '1' then return { 'NO', 'room' } end
-        if call('HLEN', base .. 'k') >= ROOMS_MAX then return { 'NO', 'rooms' } end
+        local made = tonumber(call('HGET', base .. 'kn', user) or '0')
+        if call('HLEN', base .. 'k') >= ROOMS_MAX or made >= MADE_MAX then return { 'NO', 'rooms' } end
         uuid = ARGV[FIRST + 3]
         call('HSET', base .. 'k', ARGV[FIRST] .. ':' .. ARGV[FIRST + 1], uuid)
         call('HSET', base .. 'kr:' .. uuid, 'k', ARGV[FIRST], 'o', ARGV[FIRST + 1], 'l', label,
-            'u', at_s)
+            'u', at_s, 'f', user)
+        call('HINCRBY', base .. 'kn', user, 1)
+        look_later(uuid)
     end
     local is_news = enter(uuid)
     local is_subscribed = is_open(call('HGET', base .. 'sw:' .. cid, 'h:' .. uuid))
@@ -149,6 +192,7 @@ function verbs.leave()
         tell_room(read_room(uuid), is_news and 'h:' .. uuid or 'n:' .. cid)
     end
     tell_watch(uuid, false)
+    forget_unused(uuid)
     return done('done')
 end
 
@@ -192,6 +236,10 @@ function verbs.post()
         call('HSET', base .. 'ke:' .. uuid, message.number, text)
     else
         local number = int(call('HINCRBY', base .. 'kr:' .. uuid, 'n', 1))
+        if number == '1' then
+            call('DEL', base .. 'kc:' .. uuid)
+            call('ZREM', base .. 'kz', uuid)
+        end
         message = { uuid = name, author = user, at = at_s, text = text }
         call('XADD', base .. 'km:' .. uuid, number .. '-0', 'i', name, 'a', user, 's', at_s, 'x', text)
         call('ZADD', base .. 'ki:' .. uuid, number, name)
@@ -238,7 +286,11 @@ function verbs.sweep()
         end
     end
     for _, uuid in ipairs(rooms) do tell_room(read_room(uuid), 'h:' .. uuid) end
-    return done(#silent == SWEPT_MAX and 'more' or 'done')
+    local unused = call('ZRANGEBYSCORE', base .. 'kz', '-inf', int(now_ms()), 'LIMIT', 0, SWEPT_MAX)
+    for _, uuid in ipairs(unused) do
+        if not forget_unused(uuid) then look_later(uuid) end
+    end
+    return done((#silent == SWEPT_MAX or #unused == SWEPT_MAX) and 'more' or 'done')
 end
 
 return verbs[verb]()

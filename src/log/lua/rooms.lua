@@ -7,6 +7,10 @@
 -- place, `kd:` name -> number of those that were taken back, `ks:` connection -> user of
 -- those who are there and "#<user>" -> sockets, `ku:` user -> arrival. `kx` tells when
 -- "<room> <connection>" leaves that stays silent.
+--
+-- As long as nothing was said in a room (no n): `kc:` has the connections that may hear it,
+-- and `kz` tells when to look whether some still do. f is who made a room, `kn` user -> how
+-- many of those that there are.
 local LISTED = 1000
 
 local function read_room(uuid)

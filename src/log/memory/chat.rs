@@ -17,24 +17,31 @@ use indexmap::IndexSet;
 use super::{
     super::{
         ChatLimits, ChatOp, ChatOutcome, ChatRefusal, Page, PageQuery,
-        chat::{DELETED_MAX, ROOMS_MAX, SWEPT_MAX, events},
+        chat::{DELETED_MAX, MADE_MAX, ROOMS_MAX, SWEPT_MAX, events},
         kept::millis,
     },
     realm::Hasher,
     room::Room,
+    unused::Hears,
 };
 use crate::{
-    model::{Body, ChatMessage, ChatRoom, ChatSeat, ConnectionId, Id, RealmId, RoomKey, Topic},
+    model::{
+        Body, ChatMessage, ChatRoom, ChatSeat, ConnectionId, Id, RealmId, RoomKey, Topic, UserId,
+    },
     store::{Change, SavedRoom},
 };
 
 /// All rooms of a realm.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    rooms: HashMap<Id, Room, Hasher>,
-    by_key: HashMap<RoomKey, Id, Hasher>,
+    pub(super) rooms: HashMap<Id, Room, Hasher>,
+    pub(super) by_key: HashMap<RoomKey, Id, Hasher>,
     /// When sockets that stay silent leave, in milliseconds since 1970.
     ends: BTreeSet<(u64, Id, ConnectionId)>,
+    /// When to look whether somebody still needs a room in which nothing was said.
+    pub(super) looks: BTreeSet<(u64, Id)>,
+    /// How many rooms that there are each user made, in this life.
+    pub(super) made: HashMap<UserId, usize, Hasher>,
 }
 
 /// What a step is told beside what is to be done.
@@ -43,6 +50,8 @@ pub(super) struct Step<'a> {
     pub(super) realm: &'a RealmId,
     pub(super) now_ms: u64,
     pub(super) limits: ChatLimits,
+    /// How long a session can be resumed.
+    pub(super) session_ttl_ms: u64,
 }
 
 /// What a step did.
@@ -65,7 +74,8 @@ impl Rooms {
     /// Those that were saved in an earlier life; nobody is in them.
     pub(super) fn restored(saved: &[SavedRoom]) -> Self {
         let mut rooms = Self::default();
-        for saved in saved {
+        // Files of earlier releases have rooms in which nothing was said.
+        for saved in saved.iter().filter(|saved| !saved.messages.is_empty()) {
             let mut room = Room::new(saved.key.clone(), Arc::clone(&saved.label), saved.updated_at);
             for (number, message, is_deleted) in &saved.messages {
                 room.last_number = *number;
@@ -109,24 +119,27 @@ impl Rooms {
         Page { messages: room.messages.iter().skip(begin).take(limit).cloned().collect() }
     }
 
-    /// Does something. `is_subscribed` tells whether the session of the socket hears a
-    /// room already.
+    /// Does something. `hears` tells whether a session hears a room already.
     pub(super) fn apply(
         &mut self,
         step: Step<'_>,
         op: ChatOp,
-        is_subscribed: impl Fn(&Id) -> bool,
+        hears: Hears<'_>,
     ) -> Result<Done, ChatRefusal> {
         match op {
             ChatOp::Join { key, label, uuid, creates, asks, seat } => {
                 let mut done = Done::of(ChatOutcome::Done);
                 let uuid = match self.by_key.get(&key) {
                     Some(known) => known.clone(),
-                    None if creates => self.create(step, (key, label, uuid), &mut done)?,
+                    None if creates => self.create(step, (key, label, uuid), &seat.user)?,
                     None => return Err(ChatRefusal::NoRoom),
                 };
                 let is_news = self.enter(step, &uuid, &seat);
-                self.tell_joiner(&uuid, &seat, (is_news, asks, is_subscribed(&uuid)), &mut done)?;
+                let is_subscribed = hears(seat.connection, &uuid);
+                if let Some(room) = self.rooms.get_mut(&uuid).filter(|room| room.last_number == 0) {
+                    room.hearers.insert(seat.connection);
+                }
+                self.tell_joiner(&uuid, &seat, (is_news, asks, is_subscribed), &mut done)?;
                 Ok(done)
             }
             ChatOp::Leave { key, asks, seat } => {
@@ -139,9 +152,11 @@ impl Rooms {
                 if let Some(to) = to.or_else(|| asks.then(|| own(&seat))) {
                     done.bodies.push(events::room(&room, to));
                 }
-                let remove = vec![Topic::Chat(uuid)];
+                let remove = vec![Topic::Chat(uuid.clone())];
                 let connection = seat.connection;
                 done.bodies.push(Body::Watch { connection, add: Vec::new(), remove });
+                // The record is not entered yet.
+                self.forget_unused(&uuid, &|other, room| other != connection && hears(other, room));
                 Ok(done)
             }
             ChatOp::Return { rooms, seat } => {
@@ -156,7 +171,13 @@ impl Rooms {
             }
             ChatOp::Post { room, uuid, text, seat } => self.post(step, &room, (uuid, text), &seat),
             ChatOp::Delete { room, uuid, seat } => self.delete(step, &room, &uuid, &seat),
-            ChatOp::Sweep => Ok(self.sweep(step)),
+            ChatOp::Sweep => {
+                let mut done = self.sweep(step);
+                if self.sweep_unused(step, hears) {
+                    done.outcome = ChatOutcome::More;
+                }
+                Ok(done)
+            }
         }
     }
 
@@ -164,21 +185,18 @@ impl Rooms {
         &mut self,
         step: Step<'_>,
         (key, label, uuid): (RoomKey, Arc<str>, Id),
-        done: &mut Done,
+        maker: &UserId,
     ) -> Result<Id, ChatRefusal> {
-        if self.rooms.len() >= ROOMS_MAX {
+        let has_made = self.made.get(maker).copied().unwrap_or_default();
+        if self.rooms.len() >= ROOMS_MAX || has_made >= MADE_MAX {
             return Err(ChatRefusal::TooManyRooms);
         }
-        let room = Room::new(key.clone(), label, step.now_ms / 1_000);
-        done.changes.push(Change::Room {
-            realm: step.realm.clone(),
-            uuid: uuid.clone(),
-            key: key.clone(),
-            label: Arc::clone(&room.label),
-            updated_at: room.updated_at,
-        });
+        self.made.insert(maker.clone(), has_made + 1);
+        let mut room = Room::new(key.clone(), label, step.now_ms / 1_000);
+        room.maker = Some(maker.clone());
         self.rooms.insert(uuid.clone(), room);
         self.by_key.insert(key, uuid.clone());
+        self.look_later(step, &uuid);
         Ok(uuid)
     }
 
@@ -290,6 +308,16 @@ impl Rooms {
                     ChatMessage { uuid: name.clone(), room: uuid.clone(), text, author, at };
                 room.last_number += 1;
                 let number = room.last_number;
+                if number == 1 {
+                    // From now on it outlives whoever is in it.
+                    done.changes.push(Change::Room {
+                        realm: step.realm.clone(),
+                        uuid: uuid.clone(),
+                        key: room.key.clone(),
+                        label: Arc::clone(&room.label),
+                        updated_at: room.updated_at,
+                    });
+                }
                 room.numbers.insert(name, number);
                 room.messages.push_back((number, message.clone()));
                 for gone in room.trim(step.limits.history) {
@@ -302,6 +330,7 @@ impl Rooms {
         done.bodies.push(events::message(&message, &room.key));
         done.changes.push(said(step, number, message.clone(), false));
         done.outcome = ChatOutcome::Said(message);
+        self.keep(uuid);
         self.touch(step, uuid, seat);
         Ok(done)
     }

@@ -23,6 +23,7 @@ mod saving;
 mod sessions;
 mod steps;
 mod talking;
+mod unused;
 
 #[cfg(test)]
 mod tests;

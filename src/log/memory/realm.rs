@@ -159,10 +159,6 @@ impl RealmState {
     }
 
     /// What a connection subscribed to, as long as it is known.
-    pub(super) fn watches(&self, connection: ConnectionId) -> Option<&Memberships> {
-        self.sessions.get(&connection)?.watches.as_deref()
-    }
-
     fn check_memberships(&self, body: &Body) -> Result<(), AppendError> {
         let Body::Members { topic, add, .. } = body else { return Ok(()) };
         let limit = self.limits.memberships_per_user;

@@ -4,7 +4,7 @@
 //! has one number.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -27,6 +27,12 @@ pub(super) struct Room {
     pub(super) sockets: HashMap<ConnectionId, (UserId, u64), Hasher>,
     /// Who is there, in the order of coming, and with how many sockets.
     pub(super) users: IndexMap<UserId, usize, Hasher>,
+    /// Whose sessions may hear it, as long as nothing was said.
+    pub(super) hearers: HashSet<ConnectionId, Hasher>,
+    /// Who made it, when that was in this life.
+    pub(super) maker: Option<UserId>,
+    /// When to look whether somebody needs it, as long as nothing was said.
+    pub(super) look_at: u64,
 }
 
 impl Room {
@@ -41,6 +47,9 @@ impl Room {
             deleted: IndexMap::default(),
             sockets: HashMap::default(),
             users: IndexMap::default(),
+            hearers: HashSet::default(),
+            maker: None,
+            look_at: 0,
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn has_ended(&self, now_ms: u64) -> bool {
+    pub(super) fn has_ended(&self, now_ms: u64) -> bool {
         self.ends_at_ms != 0 && self.ends_at_ms <= now_ms
     }
 }

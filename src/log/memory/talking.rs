@@ -7,7 +7,7 @@
 use super::{
     super::{
         ChatDone, ChatError, ChatOp, ChatOutcome, ChatRefusal, ChatStore, Hold, LogError, Page,
-        PageQuery, chat::events,
+        PageQuery, chat::events, kept::millis,
     },
     MemoryLog, RETRY_AFTER, Realm, STEP_DRAFTS_MAX,
     chat::Step,
@@ -15,7 +15,7 @@ use super::{
     steps::Wait,
 };
 use crate::{
-    model::{ChatRoom, ChatSeat, Id, RealmId, RoomKey, Topic},
+    model::{ChatRoom, ChatSeat, ConnectionId, Id, RealmId, RoomKey, Topic},
     store::{Change, StoreError},
 };
 
@@ -118,10 +118,6 @@ impl RealmState {
         op: ChatOp,
         now_ms: u64,
     ) -> Result<(ChatOutcome, Vec<Change>, u64), ChatRefusal> {
-        let watches = op.seat().and_then(|seat| self.watches(seat.connection)).cloned();
-        let is_subscribed = |room: &Id| {
-            watches.as_ref().is_some_and(|watches| watches.is_open(&Topic::Chat(room.clone())))
-        };
         let is_taken = |seat: &ChatSeat| self.holds(seat.connection, seat.fencing) == Hold::Taken;
         let op = match op {
             ChatOp::Return { seat, .. } if is_taken(&seat) => {
@@ -130,8 +126,15 @@ impl RealmState {
             ChatOp::End { seat, .. } if is_taken(&seat) => ChatOp::End { rooms: Vec::new(), seat },
             other => other,
         };
-        let step = Step { realm, now_ms, limits: self.limits.chat };
-        let done = self.rooms.apply(step, op, is_subscribed)?;
+        let session_ttl_ms = millis(self.limits.session_ttl);
+        let step = Step { realm, now_ms, limits: self.limits.chat, session_ttl_ms };
+        let sessions = &self.sessions;
+        let hears = |connection: ConnectionId, room: &Id| {
+            let session = sessions.get(&connection).filter(|session| !session.has_ended(now_ms));
+            let watches = session.and_then(|session| session.watches.as_ref());
+            watches.is_some_and(|watches| watches.is_open(&Topic::Chat(room.clone())))
+        };
+        let done = self.rooms.apply(step, op, &hears)?;
         self.steps += 1;
         self.telling.push_back((self.steps, done.bodies));
         Ok((done.outcome, done.changes, self.steps))

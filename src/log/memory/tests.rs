@@ -4,16 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use super::{MemoryLimits, MemoryLog, TAIL_QUEUE};
 use crate::{
-    clock::Clock,
+    clock::{Clock, random_connection_id},
     log::{
-        AnyLog, Checkpoint, Claim, Draft, Opening, RealmLog as _,
-        chat::contract::chat_contract,
+        AnyLog, ChatError, ChatOp, ChatRefusal, ChatStore as _, Checkpoint, Claim, Draft, Opening,
+        RealmLog as _,
+        chat::{MADE_MAX, contract::chat_contract},
         contract::{
             Backend, START_S, Stage, assert_chained, channel, contract, event, event_of, hear, id,
             identity, limits, members,
         },
     },
-    model::{Body, Identity, Scope, Topic},
+    model::{Body, ChatSeat, Identity, RoomKey, RoomKind, Scope, Topic},
 };
 
 struct Memory;
@@ -195,4 +196,30 @@ async fn records_tell_when_they_were_accepted() {
         Opening { connection: crate::clock::random_connection_id(), scope: Scope::Member };
     let snapshot = Arc::clone(&stage.log).open(&identity("bob", None), opening).await.unwrap();
     assert_eq!(snapshot.position.offset, 2);
+}
+
+/// Goal: nobody alone uses up the rooms of a realm, and what goes makes room.
+#[tokio::test]
+async fn a_user_makes_a_bounded_number_of_rooms() {
+    let (log, realm) = (MemoryLog::new(limits(), Clock::system()), id("default"));
+    let seat =
+        |user: &str| ChatSeat { connection: random_connection_id(), user: id(user), fencing: 1 };
+    let key = |at: usize| RoomKey { kind: RoomKind::Global, object: Some(id(&format!("r{at}"))) };
+    let (alice, bob) = (seat("alice"), seat("bob"));
+    let join = async |at: usize, seat: &ChatSeat| {
+        let (uuid, label, seat) = (id(&format!("u{at}")), Arc::from(""), seat.clone());
+        let op = ChatOp::Join { key: key(at), label, uuid, creates: true, asks: true, seat };
+        log.chat(&realm, op).await.map(drop)
+    };
+    for at in 0..MADE_MAX {
+        join(at, &alice).await.unwrap();
+    }
+    let refused = Err(ChatError::Refused(ChatRefusal::TooManyRooms));
+    assert_eq!(join(MADE_MAX, &alice).await, refused);
+    join(0, &alice).await.unwrap();
+    join(MADE_MAX, &bob).await.unwrap();
+    let leave = ChatOp::Leave { key: key(7), asks: false, seat: alice.clone() };
+    log.chat(&realm, leave).await.unwrap();
+    join(7, &alice).await.unwrap();
+    assert_eq!(join(MADE_MAX + 1, &alice).await, refused);
 }

@@ -10,6 +10,7 @@ use super::{assert_none, source::read};
 const PAIRS: &[(&str, &str, &str, &str)] = &[
     ("rooms", "LISTED", "log/chat/mod.rs", "LISTED_USERS_MAX"),
     ("chat", "ROOMS_MAX", "log/chat/mod.rs", "ROOMS_MAX"),
+    ("chat", "MADE_MAX", "log/chat/mod.rs", "MADE_MAX"),
     ("chat", "DELETED_MAX", "log/chat/mod.rs", "DELETED_MAX"),
     ("chat", "SWEPT_MAX", "log/chat/mod.rs", "SWEPT_MAX"),
     ("publish", "AFTER_END_MS", "log/bus/mod.rs", "AFTER_END"),

@@ -38,6 +38,7 @@ macro_rules! chat_contract {
         chat_contract!($backend: only_a_join_that_may_creates_a_room);
         chat_contract!($backend: a_socket_that_ends_leaves_and_comes_back_by_a_resume);
         chat_contract!($backend: a_socket_that_was_replaced_takes_nobody_out);
+        chat_contract!($backend: a_room_without_words_goes_with_whoever_hears_it);
         chat_contract!($backend: silence_leaves_and_whatever_is_sent_stays);
         chat_contract!($backend: messages_have_the_order_of_the_log);
         chat_contract!($backend: pages_count_back_from_the_newest);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::log::Claim;
+use crate::log::{Checkpoint, Claim};
 
 /// Goal: presence is of sockets, the subscription is of the session.
 pub(in crate::log) async fn a_socket_that_ends_leaves_and_comes_back_by_a_resume<B>()
@@ -53,6 +53,51 @@ where
     assert_eq!(stage.told(before).await, [(CHAT_ROOM.to_owned(), Topic::Chat(room.clone()))]);
     stage.try_do(back(&first)).await.unwrap();
     assert_eq!(stage.users(&node("n")).await, [""; 0], "and the first one is nowhere");
+}
+
+/// Goal: who makes rooms and says nothing there leaves nothing behind, and nobody who may
+/// come back misses a room.
+pub(in crate::log) async fn a_room_without_words_goes_with_whoever_hears_it<B>()
+where
+    B: Backend<Log: ChatStore>,
+{
+    let session_ttl = Duration::from_secs(2);
+    let stage = Stage::open::<B>(MemoryLimits { session_ttl, ..limits() }).await;
+    let (alice, bob) = (stage.socket("alice").await, stage.socket("bob").await);
+    let leave = |key: &RoomKey| ChatOp::Leave { key: key.clone(), asks: true, seat: alice.clone() };
+    let find = async |name: &str| stage.log.chat_room(&stage.realm, &node(name)).await.unwrap();
+    let [said, alone, shared] = ["said", "alone", "shared"].map(node);
+    let room = stage.join(&said, &alice).await.uuid;
+    stage.say(&room, "m", "hello", &alice).await;
+    stage.join(&shared, &bob).await;
+    let gone = stage.join(&alone, &alice).await.uuid;
+    let shared_room = stage.join(&shared, &alice).await.uuid;
+    for key in [&said, &alone, &shared] {
+        stage.try_do(leave(key)).await.unwrap();
+    }
+    assert_eq!(find("alone").await, None, "its only session left");
+    assert_ne!(stage.join(&alone, &alice).await.uuid, gone, "the next one is another");
+    // Bob's socket ends; his session may go on, and then it is in the room again.
+    stage
+        .try_do(ChatOp::End { rooms: vec![shared_room.clone()], seat: bob.clone() })
+        .await
+        .unwrap();
+    stage.try_do(ChatOp::Sweep).await.unwrap();
+    assert_eq!(find("shared").await.map(|room| room.uuid), Some(shared_room));
+    let (connection, fencing) = (bob.connection, bob.fencing);
+    let ended = Checkpoint { connection, seq: 1, cursor: 0, fencing, ended: true };
+    stage.log.checkpoint(&stage.realm, vec![ended]).await.unwrap();
+    let goes = async {
+        let mut again = tokio::time::interval(Duration::from_millis(10));
+        while find("shared").await.is_some() {
+            again.tick().await;
+            stage.clock.advance(Duration::from_millis(20));
+            stage.try_do(ChatOp::Sweep).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), goes).await.expect("nobody needs the room");
+    assert_eq!(find("said").await.map(|room| room.uuid), Some(room), "what was said stays");
+    assert!(find("alone").await.is_some(), "somebody is there");
 }
 
 /// Goal: a sweep takes out exactly those who were silent.

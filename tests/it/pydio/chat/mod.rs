@@ -3,6 +3,7 @@
 mod badinput;
 mod crashes;
 mod kill;
+mod many;
 mod outage;
 mod process;
 mod resume;
