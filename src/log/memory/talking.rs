@@ -15,7 +15,7 @@ use super::{
     steps::Wait,
 };
 use crate::{
-    model::{ChatRoom, ChatSeat, ConnectionId, Id, RealmId, RoomKey, Topic},
+    model::{ChatRoom, ConnectionId, Id, RealmId, RoomKey, Topic},
     store::{Change, StoreError},
 };
 
@@ -115,17 +115,15 @@ impl RealmState {
     pub(super) fn chat(
         &mut self,
         realm: &RealmId,
-        op: ChatOp,
+        mut op: ChatOp,
         now_ms: u64,
     ) -> Result<(ChatOutcome, Vec<Change>, u64), ChatRefusal> {
-        let is_taken = |seat: &ChatSeat| self.holds(seat.connection, seat.fencing) == Hold::Taken;
-        let op = match op {
-            ChatOp::Return { seat, .. } if is_taken(&seat) => {
-                ChatOp::Return { rooms: Vec::new(), seat }
-            }
-            ChatOp::End { seat, .. } if is_taken(&seat) => ChatOp::End { rooms: Vec::new(), seat },
-            other => other,
-        };
+        if let ChatOp::Return { rooms, seat } | ChatOp::End { rooms, seat } = &mut op
+            && self.holds(seat.connection, seat.fencing) == Hold::Taken
+        {
+            // Another socket has the connection: that one is there.
+            rooms.clear();
+        }
         let session_ttl_ms = millis(self.limits.session_ttl);
         let step = Step { realm, now_ms, limits: self.limits.chat, session_ttl_ms };
         let sessions = &self.sessions;
