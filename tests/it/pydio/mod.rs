@@ -7,6 +7,7 @@ mod chat;
 mod events;
 mod input;
 mod places;
+mod requests;
 mod resume;
 mod rights;
 mod sessions;
