@@ -1,12 +1,12 @@
-//! The internal door: metrics, probes, drain and the server API, on a thread and a
+//! The internal door: metrics, probes, drain and the server API, on threads and a
 //! runtime of its own, so that it answers when the node's runtime is stuck.
 //!
-//! Invariants: `/live` says that this thread runs; `/ready` says what the node's
+//! Invariants: `/live` says that these threads run; `/ready` says what the node's
 //! parts say; a page of another origin can't call anything.
 //!
 //! Not here: what a drain does (`app`), what the calls do (`api`).
 
-use std::{io, net::SocketAddr, sync::Arc, thread};
+use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread};
 
 use axum::{
     Router,
@@ -76,7 +76,11 @@ impl Internal {
     ///
     /// When the address is taken, or no thread can be made. The operator's fault.
     pub fn start(parts: InternalParts) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads())
+            .thread_name("internal")
+            .enable_all()
+            .build()?;
         let stop = CancellationToken::new();
         let (bound, was_bound) = std::sync::mpsc::sync_channel(1);
         let (done, ended) = oneshot::channel();
@@ -107,6 +111,12 @@ impl Internal {
         // An error means that the thread has ended already.
         self.ended.await.ok();
     }
+}
+
+/// Half of the cores: with one thread alone, all that is published through the API would
+/// have to go through it.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2).max(2)
 }
 
 async fn run(
