@@ -32,7 +32,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// How long a client may take to read some of a history.
 const READ_PATIENCE: Duration = Duration::from_secs(15);
 
-const NO_NUMBERS: &str = "Offset and Limit have to be integers: all messages follow";
+const NO_NUMBERS: &str =
+    "Offset and Limit have to be whole numbers of 0 or more: all messages follow";
 
 impl PydioClient {
     /// How the room is, then a part of what was said.

@@ -204,7 +204,12 @@ fn refuse(context: &Context, socket: &Socket, refusal: &Refusal) {
     socket.reply(&reply_error(&text));
     if let Some(code) = refusal.close() {
         // What was told leaves first.
-        socket.link().close(code.number(), code.row().meaning);
+        let reason = match refusal {
+            Refusal::TooMany => "Too many connections.",
+            Refusal::TooManyFailures => "Too many bad tokens.",
+            _ => code.row().meaning,
+        };
+        socket.link().close(code.number(), reason);
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Base, Proved, PydioClient, refuse};
 use crate::{
+    auth::AuthError,
     dialect::pydio::{Control, Refusal, Subscribe, decode},
     model::CloseCode,
     node::Resume,
@@ -123,10 +124,12 @@ impl Base {
                 }
                 Err(error) => {
                     context.node.metrics().rejected("auth", error.label());
-                    if self.ticket.count_failure(&self.limits) {
-                        Refusal::Token(error.to_string())
-                    } else {
+                    if !self.ticket.count_failure(&self.limits) {
                         Refusal::TooManyFailures
+                    } else if error == AuthError::Expired {
+                        Refusal::Ended
+                    } else {
+                        Refusal::Token(error.to_string())
                     }
                 }
             }

@@ -96,7 +96,7 @@ async fn paging_values_that_are_no_integers() {
         assert_eq!(alice.push().await["@type"], "ROOM_UPDATE");
         assert_eq!(
             told(&mut alice).await,
-            "Offset and Limit have to be integers: all messages follow"
+            "Offset and Limit have to be whole numbers of 0 or more: all messages follow"
         );
         assert_eq!(texts(&mut alice, 1).await, ["kept"], "{paging}");
         alice.settled().await;
