@@ -44,6 +44,9 @@ async fn the_end_of_a_token_is_4419() {
     let token = stage.token_of("carol", |claims| claims.ttl = Duration::from_secs(1));
     short.subscribe(&token).await;
     assert_eq!(short.0.closed().await, 4419, "it expired");
+    let mut late = stage.open().await;
+    late.send(json!({"@type": "subscribe", "jwt": token})).await;
+    assert_eq!(late.refused().await.1, 4419, "it has expired");
 
     let mut alice = stage.client("alice").await;
     stage.call("POST", "revoke", json!({"user": "alice"})).await;
