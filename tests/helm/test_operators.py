@@ -15,16 +15,20 @@ ALERTS = sorted((CHART / "files/alerts").glob("*.yml"))
 DASHBOARDS = sorted((CHART / "files/dashboards").glob("*.json"))
 
 
-def test_the_monitor_selects_the_internal_service_alone():
+def test_the_monitor_selects_a_service_of_its_own():
     manifests = render({"serviceMonitor": {"enabled": True, "labels": {"release": "p"}}})
     monitor = one(manifests, "ServiceMonitor")
     assert monitor["metadata"]["labels"]["release"] == "p"
     selector = monitor["spec"]["selector"]["matchLabels"].items()
     services = [manifest for manifest in manifests if manifest["kind"] == "Service"]
     selected = [service for service in services if selector <= service["metadata"]["labels"].items()]
-    assert [service["metadata"]["name"] for service in selected] == ["t-hubbub-internal"]
+    assert [service["metadata"]["name"] for service in selected] == ["t-hubbub-metrics"]
     endpoint = monitor["spec"]["endpoints"][0]
     assert endpoint["port"] in [port["name"] for port in selected[0]["spec"]["ports"]]
+    # Nodes that stop stay in it, and nobody balances requests over it.
+    assert selected[0]["spec"]["publishNotReadyAddresses"] is True and selected[0]["spec"]["clusterIP"] == "None"
+    others = [service for service in services if service is not selected[0]]
+    assert len(others) == 2 and not any("publishNotReadyAddresses" in service["spec"] for service in others)
     by_pod = {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"}
     times = {"interval": "15s", "scrapeTimeout": "10s"}
     assert endpoint == {"port": "internal", "path": "/metrics", "relabelings": [by_pod], **times}
