@@ -101,6 +101,12 @@ def test_upgrades_surge_and_spread():
         assert selector["matchLabels"].items() <= labels.items()
 
 
+def test_recreate_has_no_fields_of_a_rolling_update():
+    # values.yaml has them, and Helm merges.
+    manifests = render({"updateStrategy": {"type": "Recreate"}})
+    assert one(manifests, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_one_process_holds_the_store():
     manifests = render(ci="single-values.yaml")
     assert one(manifests, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
