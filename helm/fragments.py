@@ -41,6 +41,8 @@ SWITCH = {"type": "boolean"}
 TEXT = text()
 ANY = {"type": "object"}
 STRINGS = {"type": "object", "additionalProperties": TEXT}
+# Labels of Kubernetes objects: what they may hold.
+LABELS = {"type": "object", "additionalProperties": text(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", maxLength=63)}
 # Up to 40 letters stay: see templates/_names.tpl.
 NAME = text(r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", maxLength=253)
 OBJECT = text(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", maxLength=253)
@@ -262,7 +264,7 @@ TABLES = {
 FRAGMENTS = {
     "nameOverride": NAME,
     "fullnameOverride": NAME,
-    "commonLabels": STRINGS,
+    "commonLabels": LABELS,
     "imagePullSecrets": listed(closed({"name": TEXT}, ["name"])),
     "image.repository": text(minLength=1),
     "image.digest": text(r"^(sha256:[0-9a-f]{64})?$"),
@@ -304,7 +306,7 @@ FRAGMENTS = {
     "ingress.tls": listed(closed({"secretName": TEXT, "hosts": listed(TEXT)})),
     "httpRoute.parentRefs": PARENTS,
     "httpRoute.hostnames": listed(TEXT),
-    "httpRoute.labels": STRINGS,
+    "httpRoute.labels": LABELS,
     "httpRoute.annotations": STRINGS,
     "httpRoute.timeouts.request": DURATION,
     "httpRoute.timeouts.backendRequest": DURATION,
@@ -345,22 +347,22 @@ FRAGMENTS = {
     "podSecurityContext": POD_SECURITY,
     "securityContext": SECURITY,
     "podAnnotations": STRINGS,
-    "podLabels": STRINGS,
-    "nodeSelector": STRINGS,
+    "podLabels": LABELS,
+    "nodeSelector": LABELS,
     "tolerations": TOLERATIONS,
     "affinity": AFFINITY,
     "extraEnv": ENV,
     "extraVolumes": VOLUMES,
     "extraVolumeMounts": MOUNTS,
-    "serviceMonitor.labels": STRINGS,
+    "serviceMonitor.labels": LABELS,
     "serviceMonitor.interval": DURATION,
     "serviceMonitor.scrapeTimeout": DURATION,
     "serviceMonitor.relabelings": RELABELINGS,
     "serviceMonitor.metricRelabelings": RELABELINGS,
-    "prometheusRule.labels": STRINGS,
+    "prometheusRule.labels": LABELS,
     "prometheusRule.alertLabels": STRINGS,
     "dashboards.namespace": OBJECT,
-    "dashboards.labels": STRINGS,
+    "dashboards.labels": LABELS,
     "dashboards.annotations": STRINGS,
     "devRedis.size": text(r"^([0-9]+([KMGT]i?)?)?$"),
     "devRedis.resources": RESOURCES,

@@ -40,9 +40,18 @@ def helm(*arguments, values=None):
     return done.stdout
 
 
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """The fast one; a key twice is an error, as it is to Kubernetes."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"a key twice: {sorted(keys)}"
+        return super().construct_mapping(node, deep)
+
+
 def documents(text):
-    """The YAML documents of a text, by the fast loader."""
-    return [document for document in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if document]
+    """The YAML documents of a text."""
+    return [document for document in yaml.load_all(text, Loader) if document]
 
 
 @functools.cache

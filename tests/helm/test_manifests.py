@@ -139,11 +139,37 @@ def test_long_names_fit(long):
         (merged(REDIS, {"autoscaling": {"enabled": True, "minReplicas": 11}}), "above"),
         ({"terminationGracePeriodSeconds": 40}, "at least 50"),
         ({"config": {"public": {"listen": "0.0.0.0:8067"}}}, "different ports"),
+        ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels: the chart sets the label app.kubernetes.io/name"),
+        ({"commonLabels": {"app.kubernetes.io/part-of": "x"}}, "commonLabels: the chart sets"),
+        ({"serviceMonitor": {"labels": {"helm.sh/chart": "x"}}}, "serviceMonitor.labels: the chart sets"),
+        ({"podAnnotations": {"checksum/config": "x"}}, "podAnnotations: the chart sets"),
+        (
+            {"podAnnotations": {"prometheus.io/port": "1"}, "metrics": {"scrapeAnnotations": True}},
+            "podAnnotations: the chart sets",
+        ),
+        (
+            {"autoscaling": {"annotations": {"metric-config.external.hubbub-connections.prometheus/query": "x"}}},
+            "autoscaling.annotations: the chart sets",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(values, says):
     with pytest.raises(Refused, match=says):
         render(values)
+
+
+def test_labels_of_a_value_win_over_common_ones():
+    own = {"labels": {"team": "own"}}
+    on = {"enabled": True, **own}
+    values = {"commonLabels": {"team": "all"}, "podLabels": own["labels"]}
+    manifests = render({**values, **{name: on for name in ("serviceMonitor", "prometheusRule", "dashboards", "httpRoute")}})
+    for manifest in manifests:
+        theirs = manifest["kind"] in OTHERS or "grafana_dashboard" in manifest["metadata"]["labels"]
+        assert manifest["metadata"]["labels"]["team"] == ("own" if theirs else "all")
+    template = one(manifests, "Deployment")["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "own"
+    # What others set by the same name is theirs.
+    assert render({"podAnnotations": {"prometheus.io/port": "1"}})
 
 
 def test_the_oldest_kubernetes_is_named():

@@ -63,6 +63,25 @@
 {{- fail (printf "terminationGracePeriodSeconds=%d would kill a node that drains: config.shutdown needs at least %d" (int .) $needed) -}}
 {{- end -}}
 {{- end -}}
+{{- /* A name twice is no YAML; a selector that a value has changed selects nothing. */ -}}
+{{- $own := concat (include "hubbub.selectorLabels" . | fromYaml | keys) (include "hubbub.ownLabels" . | fromYaml | keys) (list "hubbub/listener") -}}
+{{- $labels := dict "commonLabels" $values.commonLabels "podLabels" $values.podLabels "serviceMonitor.labels" $values.serviceMonitor.labels -}}
+{{- $labels = merge $labels (dict "prometheusRule.labels" $values.prometheusRule.labels "dashboards.labels" $values.dashboards.labels "httpRoute.labels" $values.httpRoute.labels) -}}
+{{- range $value, $given := $labels -}}
+{{- range $name := keys (default dict $given) -}}
+{{- if has $name $own -}}{{- fail (printf "%s: the chart sets the label %s itself" $value $name) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := keys (default dict $values.podAnnotations) -}}
+{{- if or (hasPrefix "checksum/" $name) (and $values.metrics.scrapeAnnotations (hasPrefix "prometheus.io/" $name)) -}}
+{{- fail (printf "podAnnotations: the chart sets %s itself" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := keys (default dict $values.autoscaling.annotations) -}}
+{{- if hasPrefix "metric-config.external.hubbub-connections." $name -}}
+{{- fail (printf "autoscaling.annotations: the chart sets %s itself, from autoscaling.connections" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- if eq (include "hubbub.port" $config.public.listen) (include "hubbub.port" $config.internal.listen) -}}
 {{- fail "config.public.listen and config.internal.listen need different ports" -}}
 {{- end -}}

@@ -21,11 +21,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: node
 {{- end -}}
 
-{{- define "hubbub.labels" -}}
+{{- define "hubbub.ownLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: hubbub
+{{- end -}}
+
+{{- define "hubbub.labels" -}}
+{{ include "hubbub.ownLabels" . }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -35,6 +39,11 @@ app.kubernetes.io/part-of: hubbub
 {{- define "hubbub.nodeLabels" -}}
 {{ include "hubbub.selectorLabels" . }}
 {{ include "hubbub.labels" . }}
+{{- end -}}
+
+{{/* The same and those of a value, which win over `commonLabels`. Takes `root` and `more`. */}}
+{{- define "hubbub.nodeLabelsAnd" -}}
+{{- toYaml (merge (dict) (default dict .more) (include "hubbub.nodeLabels" .root | fromYaml)) -}}
 {{- end -}}
 
 {{- define "hubbub.devRedisSelectorLabels" -}}
