@@ -336,6 +336,7 @@ FRAGMENTS = {
         },
         ["type"],
     ),
+    "minReadySeconds": maybe(whole()),
     "terminationGracePeriodSeconds": maybe(whole(1)),
     "topologySpread.whenUnsatisfiable": choice("ScheduleAnyway", "DoNotSchedule"),
     "resources": RESOURCES,

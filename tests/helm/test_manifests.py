@@ -139,6 +139,8 @@ def test_long_names_fit(long):
         (merged(REDIS, {"autoscaling": {"enabled": True, "minReplicas": 11}}), "above"),
         ({"terminationGracePeriodSeconds": 40}, "at least 50"),
         ({"config": {"public": {"listen": "0.0.0.0:8067"}}}, "different ports"),
+        ({"serviceMonitor": {"enabled": True, "interval": "5s"}}, "scrapeTimeout=10s is longer"),
+        ({"serviceMonitor": {"enabled": True, "interval": "900ms", "scrapeTimeout": "1s"}}, "scrapeTimeout=1s is longer"),
         ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels: the chart sets the label app.kubernetes.io/name"),
         ({"commonLabels": {"app.kubernetes.io/part-of": "x"}}, "commonLabels: the chart sets"),
         ({"serviceMonitor": {"labels": {"helm.sh/chart": "x"}}}, "serviceMonitor.labels: the chart sets"),

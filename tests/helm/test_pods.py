@@ -101,6 +101,23 @@ def test_upgrades_surge_and_spread():
         assert selector["matchLabels"].items() <= labels.items()
 
 
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ({}, 5),
+        (REDIS, 5 + 30),
+        (merged(REDIS, {"config": {"shutdown": {"drain": "1h", "ready_delay": "500ms"}}}), 3600 + 1),
+        (merged(REDIS, {"minReadySeconds": 0}), 0),
+        (merged(REDIS, {"minReadySeconds": 900}), 900),
+    ],
+)
+def test_one_node_drains_at_a_time(values, seconds):
+    specification = one(render(values), "Deployment")["spec"]
+    assert specification["minReadySeconds"] == seconds
+    # Else Kubernetes refuses the Deployment.
+    assert specification["progressDeadlineSeconds"] > seconds
+
+
 def test_recreate_has_no_fields_of_a_rolling_update():
     # values.yaml has them, and Helm merges.
     manifests = render({"updateStrategy": {"type": "Recreate"}})

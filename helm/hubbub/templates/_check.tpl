@@ -63,6 +63,11 @@
 {{- fail (printf "terminationGracePeriodSeconds=%d would kill a node that drains: config.shutdown needs at least %d" (int .) $needed) -}}
 {{- end -}}
 {{- end -}}
+{{- with $values.serviceMonitor -}}
+{{- if and .enabled (lt (include "hubbub.milliseconds" .interval | int64) (include "hubbub.milliseconds" .scrapeTimeout | int64)) -}}
+{{- fail (printf "serviceMonitor.scrapeTimeout=%s is longer than serviceMonitor.interval=%s, which the operator refuses" .scrapeTimeout .interval) -}}
+{{- end -}}
+{{- end -}}
 {{- /* A name twice is no YAML; a selector that a value has changed selects nothing. */ -}}
 {{- $own := concat (include "hubbub.selectorLabels" . | fromYaml | keys) (include "hubbub.ownLabels" . | fromYaml | keys) (list "hubbub/listener") -}}
 {{- $labels := dict "commonLabels" $values.commonLabels "podLabels" $values.podLabels "serviceMonitor.labels" $values.serviceMonitor.labels -}}

@@ -78,23 +78,47 @@ variables, since those of the image would override the file.
 {{- regexFind "[0-9]+$" . -}}
 {{- end -}}
 
-{{/* Whole seconds of a duration such as `1m30s` or `250ms`, rounded up. */}}
-{{- define "hubbub.seconds" -}}
+{{/* Milliseconds of a duration such as `1m30s` or `250ms`. */}}
+{{- define "hubbub.milliseconds" -}}
 {{- $milliseconds := 0 -}}
 {{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
 {{- range regexFindAll "[0-9]+(ms|s|m|h|d)" . -1 -}}
 {{- $factor := get $units (regexFind "[a-z]+$" .) -}}
 {{- $milliseconds = add $milliseconds (mul $factor (regexFind "^[0-9]+" . | int64)) -}}
 {{- end -}}
-{{- div (add $milliseconds 999) 1000 -}}
+{{- $milliseconds -}}
 {{- end -}}
 
-{{/* What a stopping node needs: not ready, draining, and a reserve for the rest of the stop. */}}
-{{- define "hubbub.stopSeconds" -}}
+{{/* Its whole seconds, rounded up. */}}
+{{- define "hubbub.seconds" -}}
+{{- div (add (include "hubbub.milliseconds" . | int64) 999) 1000 -}}
+{{- end -}}
+
+{{/* How long a stopping node has sockets: not ready, then draining. */}}
+{{- define "hubbub.drainSeconds" -}}
 {{- $shutdown := .Values.config.shutdown -}}
 {{- $delay := include "hubbub.seconds" $shutdown.ready_delay | int64 -}}
 {{- $drain := include "hubbub.seconds" $shutdown.drain | int64 -}}
-{{- add $delay $drain 15 -}}
+{{- add $delay $drain -}}
+{{- end -}}
+
+{{/* What it needs: that, and a reserve for the rest of the stop. */}}
+{{- define "hubbub.stopSeconds" -}}
+{{- add (include "hubbub.drainSeconds" . | int64) 15 -}}
+{{- end -}}
+
+{{/*
+How long a new node is watched before the next one is replaced. Kubernetes does not wait for the one that stops, so
+this is what lets one drain end before the next begins. A node alone has nobody to wait for.
+*/}}
+{{- define "hubbub.minReadySeconds" -}}
+{{- if not (kindIs "invalid" .Values.minReadySeconds) -}}
+{{- int .Values.minReadySeconds -}}
+{{- else if include "hubbub.hasRedis" . -}}
+{{- include "hubbub.drainSeconds" . -}}
+{{- else -}}
+5
+{{- end -}}
 {{- end -}}
 
 {{/* Not empty when nodes share a Redis. */}}
