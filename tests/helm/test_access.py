@@ -124,10 +124,15 @@ def test_notes_name_what_is_there(ci, tmp_path):
     for deployment in re.findall(r"deployment/(\S+)", text):
         assert deployment == one(manifests, "Deployment")["metadata"]["name"]
     secrets = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "Secret"}
-    for name, key in re.findall(r"get secret (\S+) -o jsonpath='\{\.data\.(\S+)\}'", text):
+    found = re.findall(r"get secret (\S+) -o jsonpath='\{\.data\.(\S+)\}'", text)
+    for name, key in found:
         assert name == "hubbub-keys" or key in secrets[name]
     assert ("DEVELOPMENT ONLY" in text) == ("StatefulSet" in kinds(manifests))
     assert ("log in memory" in text) == (ci in (None, "single-values.yaml", "tls-values.yaml"))
+
+
+def test_notes_escape_a_key_with_dots(tmp_path):
+    assert r"jsonpath='{.data.api\.key}'" in notes(tmp_path, "--set", "secrets.apiKeyKey=api.key")
 
 
 def test_the_test_pod_asks_the_services():
