@@ -45,11 +45,15 @@ STRINGS = {"type": "object", "additionalProperties": TEXT}
 LABELS = {"type": "object", "additionalProperties": text(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", maxLength=63)}
 # Up to 40 letters stay: see templates/_names.tpl.
 NAME = text(r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", maxLength=253)
+# What a Service may be called.
+SERVICE_NAME = text(r"^([a-z]([-a-z0-9]*[a-z0-9])?)?$", maxLength=253)
 OBJECT = text(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", maxLength=253)
 KEY = text(r"^[-._a-zA-Z0-9]+$", maxLength=253)
 MAYBE_KEY = text(r"^[-._a-zA-Z0-9]*$", maxLength=253)
 PORT = whole(1, 65535)
 COUNT_OR_PERCENT = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%$"}
+COUNT_OR_PART = {**COUNT_OR_PERCENT, "pattern": "^([0-9]{1,2}|100)%$"}
+MAYBE_COUNT_OR_PART = {**COUNT_OR_PART, "type": ["integer", "string", "null"]}
 QUANTITY = {"type": ["string", "number"], "pattern": r"^[0-9]+(\.[0-9]+)?([munkKMGTPE]i?)?$", "minimum": 0}
 QUANTITIES = {"type": "object", "additionalProperties": QUANTITY}
 RESOURCES = closed({"requests": QUANTITIES, "limits": QUANTITIES, "claims": listed(closed({"name": TEXT, "request": TEXT}, ["name"]))})
@@ -95,6 +99,8 @@ PROBE = closed(
         "terminationGracePeriodSeconds": whole(1),
     }
 )
+# Kubernetes takes nothing else for these two.
+ONE_SUCCESS = {**PROBE, "properties": {**PROBE["properties"], "successThreshold": whole(1, 1)}}
 SECCOMP = closed(
     {"type": choice("RuntimeDefault", "Localhost", "Unconfined"), "localhostProfile": TEXT}, ["type"]
 )
@@ -145,16 +151,20 @@ ENV = listed(
         {
             "name": text(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$"),
             "value": TEXT,
-            "valueFrom": closed(
-                {
-                    "configMapKeyRef": KEY_OF,
-                    "secretKeyRef": KEY_OF,
-                    "fieldRef": closed({"apiVersion": TEXT, "fieldPath": TEXT}, ["fieldPath"]),
-                    "resourceFieldRef": closed(
-                        {"containerName": TEXT, "resource": TEXT, "divisor": QUANTITY}, ["resource"]
-                    ),
-                }
-            ),
+            "valueFrom": {
+                **closed(
+                    {
+                        "configMapKeyRef": KEY_OF,
+                        "secretKeyRef": KEY_OF,
+                        "fieldRef": closed({"apiVersion": TEXT, "fieldPath": TEXT}, ["fieldPath"]),
+                        "resourceFieldRef": closed(
+                            {"containerName": TEXT, "resource": TEXT, "divisor": QUANTITY}, ["resource"]
+                        ),
+                    }
+                ),
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
         },
         ["name"],
     )
@@ -263,10 +273,11 @@ TABLES = {
 
 FRAGMENTS = {
     "nameOverride": NAME,
-    "fullnameOverride": NAME,
+    "fullnameOverride": SERVICE_NAME,
     "commonLabels": LABELS,
     "imagePullSecrets": listed(closed({"name": TEXT}, ["name"])),
     "image.repository": text(minLength=1),
+    "image.tag": text(r"^([A-Za-z0-9_][-A-Za-z0-9_.]*)?$", maxLength=128),
     "image.digest": text(r"^(sha256:[0-9a-f]{64})?$"),
     "image.pullPolicy": choice("Always", "IfNotPresent", "Never"),
     "secrets.existingSecret": OBJECT,
@@ -321,16 +332,13 @@ FRAGMENTS = {
     "autoscaling.connections.prometheusServer": text("^https?://"),
     "autoscaling.annotations": STRINGS,
     "autoscaling.behavior": closed({"scaleUp": SCALING, "scaleDown": SCALING}),
-    "podDisruptionBudget.maxUnavailable": COUNT_OR_PERCENT,
-    "podDisruptionBudget.minAvailable": {
-        **COUNT_OR_PERCENT,
-        "type": ["integer", "string", "null"],
-    },
+    "podDisruptionBudget.maxUnavailable": MAYBE_COUNT_OR_PART,
+    "podDisruptionBudget.minAvailable": MAYBE_COUNT_OR_PART,
     "updateStrategy": closed(
         {
             "type": choice("RollingUpdate", "Recreate"),
             "rollingUpdate": {
-                **closed({"maxSurge": COUNT_OR_PERCENT, "maxUnavailable": COUNT_OR_PERCENT}),
+                **closed({"maxSurge": COUNT_OR_PERCENT, "maxUnavailable": COUNT_OR_PART}),
                 "type": ["object", "null"],
             },
         },
@@ -340,8 +348,8 @@ FRAGMENTS = {
     "terminationGracePeriodSeconds": maybe(whole(1)),
     "topologySpread.whenUnsatisfiable": choice("ScheduleAnyway", "DoNotSchedule"),
     "resources": RESOURCES,
-    "probes.startup": PROBE,
-    "probes.liveness": PROBE,
+    "probes.startup": {**ONE_SUCCESS, "required": ["periodSeconds"]},
+    "probes.liveness": ONE_SUCCESS,
     "probes.readiness": PROBE,
     "serviceAccount.name": OBJECT,
     "serviceAccount.annotations": STRINGS,

@@ -81,6 +81,18 @@ def flat(values):
         yield from flat(value.children)
 
 
+def section(values):
+    """An object with these values. Null takes a default away, which templates bear where it is empty or a collection."""
+    properties = {value.path.rsplit(".", 1)[-1]: schema_of(value) for value in values}
+    needed = [name for (name, schema), value in zip(properties.items(), values) if is_needed(value, schema)]
+    return closed(properties, needed)
+
+
+def is_needed(value, schema):
+    may_be_null = "null" in schema.get("type", []) or value.default in (None, "")
+    return bool(value.children) or not (may_be_null or isinstance(value.default, (list, dict)))
+
+
 def schema_of(value):
     """The schema of one value: its fragment, or what its default says."""
     if value.path == "config":
@@ -88,7 +100,7 @@ def schema_of(value):
     if value.path in FRAGMENTS:
         schema = dict(FRAGMENTS[value.path])
     elif value.children:
-        schema = closed({child.path.rsplit(".", 1)[-1]: schema_of(child) for child in value.children})
+        schema = section(value.children)
     elif isinstance(value.default, bool):
         schema = {"type": "boolean"}
     elif isinstance(value.default, int):
@@ -103,7 +115,7 @@ def schema_of(value):
 
 
 def schema(values):
-    root = closed({value.path: schema_of(value) for value in values})
+    root = section(values)
     # What Helm itself puts there, and the switch of a chart that this one is a part of.
     root["properties"]["global"] = {"type": "object"}
     root["properties"]["enabled"] = {"type": "boolean"}

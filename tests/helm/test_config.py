@@ -28,13 +28,13 @@ ELSEWHERE = {
 # A value that fits, where the kind does not tell one, and what else must then be there.
 SAMPLES = {
     "node.id": "a-node",
-    "public.listen": "127.0.0.1:9065",
+    "public.listen": "[::]:9065",
     "public.tls_cert": "/etc/hubbub/tls/tls.crt",
     "public.tls_key": "/etc/hubbub/tls/tls.key",
     "public.allowed_origins": ["https://a.example", "https://b.example"],
     "public.trusted_proxies": ["10.0.0.0/8", "fd00::/8"],
     "public.base_path": "/chat",
-    "internal.listen": "127.0.0.1:9067",
+    "internal.listen": "0.0.0.0:9067",
     "auth.jwks_url": "https://id.example/keys",
     "redis.tls_ca": "/etc/hubbub/tls/tls.crt",
     "data.dir": "/var/lib/hubbub",

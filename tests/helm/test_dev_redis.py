@@ -15,7 +15,7 @@ from conftest import one, render
 
 SERVER = shutil.which("redis-server")
 CLIENT = shutil.which("redis-cli")
-PASSWORD = "a password; with $signs"
+PASSWORD = "a password; with $signs, it's #1 `x`"
 
 
 @pytest.mark.skipif(not (SERVER and CLIENT), reason="redis-server is missing: scripts/setup installs it")

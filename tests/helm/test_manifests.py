@@ -108,12 +108,44 @@ def test_a_wrong_manifest_is_found():
         check(manifests, OLDEST)
 
 
+def test_what_fits_together_is_taken():
+    """What is next to the values below."""
+    for values in (
+        {"service": {"type": "NodePort", "nodePort": 30001, "externalTrafficPolicy": "Local"}},
+        merged(REDIS, {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}, "limits": {"cpu": 1}}}),
+        {"updateStrategy": {"type": "Recreate", "rollingUpdate": {"maxSurge": 0}}},
+        {"podDisruptionBudget": {"maxUnavailable": "100%"}},
+        {"podDisruptionBudget": {"maxUnavailable": None, "minAvailable": 0}},
+        {"extraVolumes": [{"name": "data", "emptyDir": {}}], "extraVolumeMounts": [{"name": "data", "mountPath": "/d"}]},
+        {"extraVolumeMounts": [{"name": "config", "mountPath": "/again"}]},
+        {"devRedis": {"enabled": True}, "redis": {"password": "it's $HOME; #1 `x`"}},
+        {"redis": {"existingSecret": {"name": "s", "urlKey": "u"}, "ca": {"existingSecret": "c"}}},
+    ):
+        check(render(values), OLDEST)
+
+
 @pytest.mark.parametrize("long", ["a" * 53, "hubbub-" + "b" * 46])
 def test_long_names_fit(long):
     manifests = render({"devRedis": {"enabled": True}, "dashboards": {"enabled": False}}, release=long)
     assert all(len(manifest["metadata"]["name"]) <= 63 for manifest in manifests)
     # A pod is called after its Deployment, its ReplicaSet and itself; its name is the id of the node.
     assert len(one(manifests, "Deployment")["metadata"]["name"]) + len("-0123456789-01234") <= 63
+
+
+def test_long_names_stay_apart():
+    """What is cut off tells them apart."""
+    for first, second in (("a" * 52 + "1", "a" * 52 + "2"), ("hubbub-" + "b" * 45 + "1", "hubbub-" + "b" * 45 + "2")):
+        names = {one(render(release=release), "Deployment")["metadata"]["name"] for release in (first, second)}
+        assert len(names) == 2
+    short = "c" * 40
+    assert one(render({"fullnameOverride": short}), "Deployment")["metadata"]["name"] == short
+
+
+@pytest.mark.parametrize("release", ["1a", "a.b"])
+def test_a_service_has_a_name_that_it_may_have(release):
+    with pytest.raises(Refused, match="can't be called"):
+        render(release=release)
+    assert render({"fullnameOverride": "chat"}, release=release)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +171,53 @@ def test_long_names_fit(long):
         (merged(REDIS, {"autoscaling": {"enabled": True, "minReplicas": 11}}), "above"),
         ({"terminationGracePeriodSeconds": 40}, "at least 50"),
         ({"config": {"public": {"listen": "0.0.0.0:8067"}}}, "different ports"),
+        *[
+            ({"service": {name: value}}, f"service.{name}")
+            for name, value in {
+                "nodePort": 30001,
+                "externalTrafficPolicy": "Local",
+                "loadBalancerClass": "x",
+                "loadBalancerSourceRanges": ["10.0.0.0/8"],
+            }.items()
+        ],
+        ({"service": {"type": "NodePort", "loadBalancerClass": "x"}}, "loadBalancerClass"),
+        (merged(REDIS, nested("autoscaling.enabled", True) | nested("resources.requests.cpu", None)), "requests.cpu"),
+        (nested("config.public.listen", "127.0.0.1:8065"), "hears nobody"),
+        (nested("config.internal.listen", "[::1]:8067"), "hears nobody"),
+        (nested("config.public.listen", "0.0.0.0:65536"), "ports end"),
+        ({"updateStrategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}}}, "nothing could ever"),
+        (nested("podDisruptionBudget.maxUnavailable", None), "maxUnavailable or minAvailable"),
+        (nested("config.shutdown.ready_delay", "0ms"), "ready_delay=0ms"),
+        ({"extraVolumes": [{"name": "config", "emptyDir": {}}]}, "extraVolumes: config is there"),
+        (merged(nested("persistence.enabled", True), {"extraVolumes": [{"name": "data"}]}), "extraVolumes: data is there"),
+        ({"extraVolumeMounts": [{"name": "more", "mountPath": "/more"}]}, "no volume more"),
+        (
+            {"extraVolumeMounts": [{"name": "config", "mountPath": "/etc/hubbub/hubbub.toml"}]},
+            "extraVolumeMounts: /etc/hubbub/hubbub.toml is there",
+        ),
+        (
+            {"extraEnv": [{"name": "A", "value": "a", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}]},
+            "A has value and valueFrom",
+        ),
+        ({"extraEnv": [{"name": "A", "value": "a"}, {"name": "A", "value": "b"}]}, "extraEnv: A is there"),
+        ({"extraEnv": [{"name": "HUBBUB_NODE__ID", "value": "a"}]}, "HUBBUB_NODE__ID is there"),
+        ({"extraEnv": [{"name": "HUBBUB_REDIS__URL", "value": "redis://a"}]}, "HUBBUB_REDIS__URL has a value"),
+        ({"podSecurityContext": {"runAsUser": 0}}, "root"),
+        ({"tls": {"certificate": "x", "key": "k"}}, "tls.enabled"),
+        ({"tls": {"enabled": True}, "config": {"public": {"tls_cert": "/x", "tls_key": "/y"}}}, "exclude each other"),
+        ({"keyFiles": {"existingSecret": "s", "files": {"a": "b"}}}, "exclude each other"),
+        (merged(nested("secrets.authSecret", "x" * 32), nested("config.auth.secret_file", "/x")), "exclude each other"),
+        (merged(nested("secrets.apiKey", "x"), nested("config.internal.api_key_file", "/x")), "exclude each other"),
+        ({"redis": {"url": "rediss://a", "ca": {"pem": "x", "existingConfigMap": "c"}}}, "exclude each other"),
+        ({"redis": {"url": "rediss://a", "ca": {"existingSecret": "s", "existingConfigMap": "c"}}}, "exclude each other"),
+        (merged(nested("redis.ca.pem", "x"), REDIS), "is for rediss"),
+        (nested("redis.password", "p"), "need a Redis"),
+        (nested("redis.ca.pem", "x"), "need a Redis"),
+        ({"redis": {"existingSecret": {"name": "s", "passwordKey": "p"}}}, "need a Redis"),
+        (merged(REDIS, nested("config.redis.url_file", "/x")), "twice"),
+        (nested("redis.url", "redis://a,redis://b"), "several servers"),
+        *[({"devRedis": {"enabled": True}, "redis": {"password": f"a{c}b"}}, "quotation mark") for c in '"\\\n'],
+        (merged(nested("persistence.enabled", True), nested("config.data.dir", "/x")), "exclude each other"),
         ({"serviceMonitor": {"enabled": True, "interval": "5s"}}, "scrapeTimeout=10s is longer"),
         ({"serviceMonitor": {"enabled": True, "interval": "900ms", "scrapeTimeout": "1s"}}, "scrapeTimeout=1s is longer"),
         ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels: the chart sets the label app.kubernetes.io/name"),

@@ -4,7 +4,9 @@ Method: the schema itself is walked, and a wrong value is put at each place; a s
 see that it obeys the schema.
 """
 
+import copy
 import json
+import re
 
 import jsonschema
 import pytest
@@ -117,6 +119,18 @@ def test_wrong_types_are_refused_everywhere():
         {"config": {"public": {"listen": "0.0.0.0:0"}}},
         {"config": {"shutdown": {"drain": None}}},
         {"config": {"public": None}},
+        {"ingress": None},
+        {"redis": {"ca": None}},
+        {"tls": {"enabled": None}},
+        {"service": {"port": None}},
+        {"probes": {"startup": {"periodSeconds": None}}},
+        {"probes": {"liveness": {"successThreshold": 2}}},
+        {"podDisruptionBudget": {"maxUnavailable": "150%"}},
+        {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "101%"}}},
+        {"fullnameOverride": "1chat"},
+        {"podLabels": {"a": "b c"}},
+        {"image": {"tag": "v 1"}},
+        {"extraEnv": [{"name": "A", "valueFrom": {}}]},
         {"config": {"dialects": {"room": {"enabled": "yes"}}}},
         {"secrets": {"authSecret": "short"}},
         {"redis": {"url": "http://a"}},
@@ -143,6 +157,28 @@ def test_wrong_types_are_refused_everywhere():
 def test_helm_refuses_them(values):
     with pytest.raises(Refused, match=r"values don't meet the specifications|coalesce|cannot overwrite"):
         render(values)
+
+
+def without(path):
+    """The defaults but for this one, as Helm makes them from null; None when there is none."""
+    values = copy.deepcopy(VALUES)
+    *above, name = path.split(".")
+    table = values
+    for part in above:
+        table = table.get(part, {}) if isinstance(table, dict) else {}
+    return values if isinstance(table, dict) and table.pop(name, None) is not None else None
+
+
+@pytest.mark.parametrize("ci", ["everything-values.yaml", "dev-values.yaml"])
+def test_nothing_can_be_taken_away_that_a_template_needs(ci):
+    """Null takes a default away: the schema or a check refuses that, or nothing comes of it."""
+    taken = [path for path in PLACES if (values := without(path)) and VALIDATOR.is_valid(values)]
+    assert len(taken) > 50
+    for path in taken:
+        try:
+            render(nested(path, None), ci=ci)
+        except Refused as refused:
+            assert re.search("values don't meet|execution error at", str(refused)), f"{path}: {refused}"
 
 
 def test_a_parent_chart_may_say_global_and_enabled():
