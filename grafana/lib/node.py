@@ -117,9 +117,9 @@ PROCESS = Row("Process", [
         unit="bytes",
     ),
     Panel(
-        "File descriptors", "Share in use. hubbub keeps a reserve and refuses connections before the end; raise "
-        "`ulimit -n` (Kubernetes: of the container runtime), or add nodes.",
-        [Query("process_open_fds / process_max_fds")],
+        "File descriptors", "Share in use of what sockets may take: hubbub keeps 512 back. At the end it refuses "
+        "connections; raise `ulimit -n` (Kubernetes: of the container runtime), or add nodes.",
+        [Query("process_open_fds / clamp_min(process_max_fds - 512, 64)")],
         unit="percentunit", warn=0.8, bad=0.95, highest=1, alert="HubbubDescriptorsNearlyUsed",
     ),
     Panel(
