@@ -12,15 +12,17 @@ import { summary } from "./lib/summary.js";
 import { serve } from "./lib/user.js";
 
 // SIZE: members of a room. RATE: events a second in each. CUT_EVERY, TYPE_EVERY: seconds
-// between a user's cuts and between its typing notices. RAMP: the part of DURATION over
-// which users arrive.
-const config = settings({ VUS: 500, DURATION: "2h", SIZE: 10, RATE: 0.1, CUT_EVERY: 600, TYPE_EVERY: 30, RAMP: 0.05 });
+// between a user's cuts and between its typing notices. AWAY_MS: the longest time without
+// a socket. RAMP: the part of DURATION over which users arrive.
+const config = settings({
+  VUS: 500, DURATION: "2h", SIZE: 10, RATE: 0.1, CUT_EVERY: 600, TYPE_EVERY: 30, AWAY_MS: 2000, RAMP: 0.05,
+});
 const ROOMS = Math.max(1, Math.ceil(config.vus / Math.max(1, config.size)));
-const AWAY_MS = 2000;
 config.connectRate = Math.min(config.connectRate, config.vus / Math.max(1, (config.duration * config.ramp) / 1000));
 export const options = plan(config, ROOMS + 1, thresholds(config, {
   "resumes{result:reset}": ["count==0"],
-  delay_ms: [`p(99)<${config.p99}`],
+  // An event of the time without a socket comes when the socket is back.
+  delay_ms: [`p(99)<${config.p99 + config.away_ms}`],
 }));
 export const setup = () => prepare(config);
 
@@ -35,7 +37,7 @@ async function live(client, room, end) {
     await sleep(250);
     if (Date.now() >= cutAt) {
       cutAt = later(config.cut_every);
-      await client.cut(Math.random() * AWAY_MS);
+      await client.cut(Math.random() * config.away_ms);
     } else if (Date.now() >= typeAt) {
       typeAt = later(config.type_every);
       await client.ask("user_typing", { channel_id: room, parent_id: "" });

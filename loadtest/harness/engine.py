@@ -38,7 +38,7 @@ def command(engine, script, variables):
         words = [find_k6(), "run", "--quiet", "--no-usage-report"]
     else:
         words = [shutil.which("node"), "--max-old-space-size=8192", str(HOST), "run"]
-    for name, value in variables.items():
+    for name, value in (variables | {"LOADTEST_GIVEN": ",".join(variables)}).items():
         words += ["-e", f"{name}={value}"]
     return [*words, str(LOADTEST / f"{script}.js")]
 

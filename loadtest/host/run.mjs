@@ -75,7 +75,7 @@ function watch(thresholds) {
 
 async function main() {
   const { env, script: path } = parse(process.argv.slice(2));
-  globalThis.__ENV = { ...process.env, ...env };
+  globalThis.__ENV = { ...process.env, LOADTEST_GIVEN: Object.keys(env).join(","), ...env };
   register("./hooks.mjs", import.meta.url);
   let script;
   let data;

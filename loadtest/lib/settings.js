@@ -3,6 +3,10 @@
 //
 // A value that makes no sense throws while the script is loaded: nothing is measured.
 
+// All scripts know these.
+const COMMON = [
+  "URL", "API", "SECRET", "API_KEY", "VUS", "DURATION", "P99_MS", "CONNECT_RATE", "LATE_MS", "REALM", "SUMMARY",
+];
 const UNITS = { ms: 1, s: 1000, m: 60000, h: 3600000 };
 // A token lives for at most a day, and a socket ends with it.
 const LONGEST_MS = 23 * UNITS.h;
@@ -38,8 +42,21 @@ function addresses(name, text, scheme) {
   return list;
 }
 
+/**
+ * Refuses what was given and nobody reads. k6 puts the variables of the shell among those of `-e`, so
+ * loadtest/run and the host say which were given; k6 by itself does not.
+ */
+function refuseUnknown(own) {
+  const known = [...COMMON, ...own.filter((name) => !COMMON.includes(name))];
+  const unknown = (__ENV.LOADTEST_GIVEN || "").split(",").filter((name) => name && !known.includes(name));
+  if (unknown.length > 0) {
+    throw new Error(`-e ${unknown.join(", ")}: this script knows ${known.join(", ")}`);
+  }
+}
+
 /** The settings of a run; `defaults` has VUS and DURATION, and what else the script knows. */
 export function settings(defaults) {
+  refuseUnknown(Object.keys(defaults));
   const value = (name, other) => (__ENV[name] === undefined || __ENV[name] === "" ? String(other) : __ENV[name]);
   const found = {
     urls: addresses("URL", value("URL", "ws://127.0.0.1:8065"), /^wss?:\/\//),
