@@ -10,7 +10,6 @@ use super::{
     AppError, Banner, Stopped,
     backends::{self, Backends},
     banner::demo_session,
-    dev,
     reload::Reloads,
     stop,
     watchdog::Watchdog,
@@ -111,9 +110,6 @@ impl App {
             Box::pin(backends::open(&config, &metrics, &clock, &mut tasks)).await?;
         let parts = parts((&config, facts), (&log, presence), &metrics, &clock);
         let node = Node::start(parts, &mut tasks);
-        if config.dev && config.demo {
-            dev::define_workspace(&node).await;
-        }
         let context = Context::new(
             Arc::clone(&node),
             Arc::clone(&verifier),

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    App, AppError, Banner, Stopped,
+    App, AppError, Banner, Stopped, dev,
     reload::{Reloader, Reloading},
 };
 use crate::{config::Loaded, lifecycle::CancellationToken};
@@ -43,6 +43,9 @@ pub async fn serve(
     let mut signals = Signals::install().map_err(AppError::System)?;
     let stop = CancellationToken::new();
     let app = Box::pin(App::start(loaded.config.clone(), stop.clone())).await?;
+    if loaded.config.dev && loaded.config.demo {
+        dev::define_workspace(app.node()).await;
+    }
     let mut reloader = Reloader::new(app.reloads.clone(), loaded, reloading);
     announce(&app.banner());
     tracing::info!(public = %app.public(), internal = %app.internal(), "ready");

@@ -80,7 +80,6 @@ async function enter(user) {
 let alice, bob;
 
 await test("two users come into the room of their workspace", async () => {
-  await call("PUT", "pydio/workspaces/ws-common", { label: "Common", roots: [{ uuid: "root", path: "common" }], rules: [] });
   const gate = await browser.newPage();
   await gate.goto(`${home}/demo/pydio/`);
   await gate.getByRole("button", { name: "alice" }).waitFor();
