@@ -207,7 +207,12 @@ fn refuse(context: &Context, socket: &Socket, refusal: &Refusal) {
         let reason = match refusal {
             Refusal::TooMany => "Too many connections.",
             Refusal::TooManyFailures => "Too many bad tokens.",
-            _ => code.row().meaning,
+            Refusal::Unreadable(_)
+            | Refusal::EmptyToken { .. }
+            | Refusal::Token(_)
+            | Refusal::Ended
+            | Refusal::TooFast
+            | Refusal::Unavailable => code.row().meaning,
         };
         socket.link().close(code.number(), reason);
     }
