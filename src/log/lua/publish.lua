@@ -190,17 +190,21 @@ local answers = { 'OK', m.gid }
 local records = {}
 local offset = m.o
 
+-- Ids of this batch. They are kept behind the records: should those not fit into what is
+-- there, an id must not stand for one that does not exist.
+local fresh = {}
+
 -- What is known of an id: where its record is, or that it stands for another body.
 local function repeated(id, digest)
     local key = base .. 'i:' .. id
-    local known = call('GET', key)
+    local known = fresh[id] or call('GET', key)
     if not known then return nil end
     local at, gid, of, what = string.match(known, '^(%d+):([^:]*):(%x+):(.*)$')
     -- One of a life of the log that nobody remembers stands for nothing.
     if not gid or not is_remembered(m, gid) then return nil end
     if what ~= digest then return 'C' end
     -- Written anew, not only touched: a replica then confirms the first record, too.
-    call('SET', key, known, 'PX', window)
+    fresh[id] = known
     return 'D ' .. at .. ' ' .. gid .. ' ' .. of
 end
 
@@ -252,11 +256,11 @@ for index = OWN + 2, #ARGV, 7 do
         offset = offset + record[4]
         records[#records + 1] = record
         if id ~= '' then
-            call('SET', base .. 'i:' .. id, int(offset) .. ':' .. m.gid .. ':' .. tag .. ':' .. digest,
-                'PX', window)
+            fresh[id] = int(offset) .. ':' .. m.gid .. ':' .. tag .. ':' .. digest
         end
     end
     answers[#answers + 1] = answer
 end
 append(m, records)
+for id, known in pairs(fresh) do call('SET', base .. 'i:' .. id, known, 'PX', window) end
 return answers

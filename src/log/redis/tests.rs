@@ -222,6 +222,31 @@ async fn a_change_that_is_made_again_undoes_nothing_newer() {
     }
 }
 
+/// Goal: an id never stands for a record that was not appended.
+///
+/// Method: something else is in the place of the stream, and goes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_record_that_could_not_be_appended_is_not_known_by_its_id() {
+    let server = Server::start().await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let log = node(client(&server), "n1", limits(&bounds()), clock).await;
+    let realm = id("default");
+    let append = async || {
+        let removal = members(&channel("town"), &[], &["alice"]);
+        let draft = Draft { body: removal, id: Some(Arc::from("once")) };
+        log.append(&realm, vec![draft]).await.remove(0)
+    };
+    let stream = "hb:{default}:l";
+    assert_eq!(server.command(&["SET", stream, "rubbish"]).await, Value::Okay);
+    assert!(append().await.is_err());
+    assert_eq!(server.command(&["DEL", stream]).await, Value::Int(1));
+    let first = append().await.unwrap();
+    assert!(!first.duplicate);
+    assert!(append().await.unwrap().duplicate);
+    let records = log.range(&realm, 0, 10).await.unwrap();
+    assert_eq!(records.len(), 1, "it is there, once");
+}
+
 /// Goal: a realm that could not begin here is not waited for: the node's health is that of
 /// what it asks now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
