@@ -14,7 +14,7 @@ use crate::{
     config::{Redis, RedisMode, Secret},
     lifecycle::CancellationToken,
     redis_client::{
-        GapCause, NO_ARGS, Pushed, RedisClient, StartError, sentinels,
+        Dedicated, GapCause, Inbox, NO_ARGS, Pushed, RedisClient, StartError, sentinels,
         settings::Settings,
         testing::{self, PATIENCE, Server, eventually, free_port},
     },
@@ -65,18 +65,24 @@ impl Watched {
     }
 }
 
-#[tokio::test]
-async fn f37_everything_follows_the_primary_to_another_server() {
-    let mut servers = Watched::start().await;
-    let client = RedisClient::new(&servers.config(), &testing::metrics()).unwrap();
-    client.check(false).await.unwrap();
-    assert!(matches!(client.check(true).await, Err(StartError::NoReplicasNeeded)));
+/// A connection and a subscription that follow the primary, and what runs them.
+async fn followers(client: &RedisClient) -> (Dedicated, Inbox, JoinSet<()>) {
     let dedicated = client.dedicated("a", "publish");
     let (subscription, mut inbox) = client.subscribe("t", 16);
     let mut tasks = JoinSet::new();
     tasks.spawn(subscription.run(CancellationToken::new()));
     assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
     timeout(PATIENCE, dedicated.ready()).await.unwrap();
+    (dedicated, inbox, tasks)
+}
+
+#[tokio::test]
+async fn f37_everything_follows_the_primary_to_another_server() {
+    let mut servers = Watched::start().await;
+    let client = RedisClient::new(&servers.config(), &testing::metrics()).unwrap();
+    client.check(false).await.unwrap();
+    assert!(matches!(client.check(true).await, Err(StartError::NoReplicasNeeded)));
+    let (dedicated, mut inbox, _tasks) = followers(&client).await;
     let wait = Some((1, Duration::from_secs(2)));
     let answer = dedicated.run(&INCREMENT, &["a"], &["5"], wait).await.unwrap();
     assert_eq!(answer, (Value::Int(5), Some(1)), "the replica has it");
@@ -97,12 +103,7 @@ async fn f37_everything_follows_the_primary_to_another_server() {
 async fn f41_a_planned_failover_is_noticed_by_idle_connections() {
     let servers = Watched::start().await;
     let client = RedisClient::new(&servers.config(), &testing::metrics()).unwrap();
-    let dedicated = client.dedicated("a", "publish");
-    let (subscription, mut inbox) = client.subscribe("t", 16);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(subscription.run(CancellationToken::new()));
-    assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
-    timeout(PATIENCE, dedicated.ready()).await.unwrap();
+    let (dedicated, mut inbox, _tasks) = followers(&client).await;
     client.run(&INCREMENT, &["a"], &["1"]).await.unwrap();
     eventually("the replica has it", async || {
         let value = servers.replica.command(&["GET", "a"]).await;
@@ -135,12 +136,7 @@ async fn f41_a_planned_failover_is_noticed_by_idle_connections() {
 async fn f39_a_primary_that_does_not_know_of_its_end_is_left() {
     let servers = Watched::start().await;
     let client = RedisClient::new(&servers.config(), &testing::metrics()).unwrap();
-    let dedicated = client.dedicated("a", "publish");
-    let (subscription, mut inbox) = client.subscribe("t", 16);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(subscription.run(CancellationToken::new()));
-    assert_eq!(next(&mut inbox).await, Pushed::Subscribed);
-    timeout(PATIENCE, dedicated.ready()).await.unwrap();
+    let (dedicated, mut inbox, _tasks) = followers(&client).await;
     client.run(&INCREMENT, &["a"], &["1"]).await.unwrap();
 
     // Both answer as primaries, and the old one is never out of work.
