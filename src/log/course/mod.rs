@@ -226,6 +226,7 @@ impl Course {
         }
         let mut next = Vec::with_capacity(range.records.len());
         let mut is_foreign = false;
+        let mut has_hole = range.records.is_empty();
         for record in range.records {
             let Position { offset, tag, .. } = record.position;
             if offset <= self.at.offset {
@@ -235,6 +236,7 @@ impl Course {
             } else {
                 // The log itself goes on from another record than the one here.
                 is_foreign = offset == self.at.offset + 1;
+                has_hole = !is_foreign;
                 break;
             }
             if is_foreign {
@@ -252,6 +254,9 @@ impl Course {
         let has_rest = end.offset > self.at.offset;
         if !mem::take(&mut self.reading.again) && !has_rest {
             self.reading.cause = None;
+        } else if has_rest && has_hole && !has_moved {
+            // Somebody removed what comes next: it never will.
+            self.lose(Loss::Retention, out);
         } else if has_rest && !has_moved {
             retry(&mut self.reading.asked, now_ms);
         }

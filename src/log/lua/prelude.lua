@@ -177,6 +177,45 @@ local function tag_at(offset)
     return string.sub(records, at, at + 15)
 end
 
+-- Whether an entry was written by a script of ours.
+local function is_ours(entry)
+    local records = string.match(entry[1], '^%d+%-0$') and field(entry, 'r')
+    return records and string.find(records, '^%x+ . %d+ %d+ %d+\n') ~= nil
+        and field(entry, 'p') ~= nil and field(entry, 'g') ~= nil
+end
+
+-- Removes entries that somebody else wrote: the newest ones, and some after `offset`. Then
+-- the end of the log is the newest entry again. How many things were not in order.
+local function put_in_order(m, offset)
+    local l, found = base .. 'l', 0
+    local function clean(entries)
+        for _, entry in ipairs(entries) do
+            if not is_ours(entry) then found = found + call('XDEL', l, entry[1]) end
+        end
+        return #entries
+    end
+    clean(call('XRANGE', l, '(' .. offset .. '-0', '+', 'COUNT', '128'))
+    local before
+    repeat
+        before = found
+        clean(call('XREVRANGE', l, '+', '-', 'COUNT', '16'))
+    until found == before
+    local stream = redis.pcall('XINFO', 'STREAM', l)
+    local newest
+    for index = 1, #stream, 2 do
+        if stream[index] == 'last-generated-id' then newest = stream[index + 1] end
+    end
+    if not newest or newest == int(m.o) .. '-0' then return found end
+    local last = call('XREVRANGE', l, '+', '-', 'COUNT', '1')[1]
+    if last then
+        m.o = tonumber(string.match(last[1], '^%d+'))
+        m.t = tag_at(int(m.o)) or m.t
+    end
+    call('XSETID', l, int(m.o) .. '-0')
+    call('HSET', KEYS[1], 'o', int(m.o), 't', m.t)
+    return found + 1
+end
+
 -- Keeps the log within its bytes, now and then.
 local function trim_bytes(m)
     local used = call('MEMORY', 'USAGE', base .. 'l', 'SAMPLES', '5')
@@ -210,7 +249,17 @@ local function append(m, records)
     local function write()
         -- A text is hashed whole whenever it is made: none is made that is here.
         local whole = #kept == 1 and kept[1] or table.concat(kept)
-        call('XADD', l, int(m.o) .. '-0', 'r', whole, 'p', entry_tag, 'g', m.gid, 'n', int(count))
+        local function add(by)
+            return by('XADD', l, int(m.o) .. '-0', 'r', whole, 'p', entry_tag, 'g', m.gid, 'n', int(count))
+        end
+        local added = add(redis.pcall)
+        if type(added) == 'table' then
+            -- Only the first one can fail: nothing is there yet.
+            local head = { o = before, t = tag_before }
+            if put_in_order(head, int(before)) == 0 then error(added) end
+            if head.o ~= before then error({ err = 'TRYAGAIN the log had another end' }) end
+            add(call)
+        end
         kept, bytes, count, entry_tag = {}, 0, 0, m.t
     end
     for index, record in ipairs(records) do

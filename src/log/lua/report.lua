@@ -4,6 +4,8 @@
 -- Answers {'OK', gid, verdict, offset at which the generation began}: 'c' when all that it
 -- knew is still in the log, 'd' when not, 'p' while others have to report.
 local m = check()
+-- Somebody may have set the head back.
+if tonumber(ARGV[OWN + 1] or 0) > m.o then put_in_order(m, int(m.o)) end
 local followed = ARGV[OWN]
 local began = call('HMGET', KEYS[1], 'g0', 't0')
 

@@ -12,7 +12,7 @@ use super::{
     super::LogError,
     context::{Context, HOLD, RETRY_AFTER, arg, millis, nonsense, text, unavailable},
     nodes::Asker,
-    range::{READ_AT_ONCE, after_of},
+    range::{READ_AT_ONCE, after_of, mend},
     scripts::{BEAT, READ, REPORT, WORKSPACES},
 };
 use crate::{
@@ -172,7 +172,16 @@ impl Link {
             let (end, first_kept) = (Some(reply.position(1)?), reply.number(4)?);
             Some(Range { asked_after: after, end, first_kept, records })
         };
-        range().ok_or_else(|| nonsense("records"))
+        let range = range();
+        // Of what is kept something follows, up to the end.
+        let is_in_order = range.as_ref().is_some_and(|range| {
+            let end = range.end.as_ref().map_or(0, |end| end.offset);
+            range.first_kept == 0 || end <= after || !range.records.is_empty()
+        });
+        if !is_in_order && mend(&self.context, &self.realm, after).await? > 0 {
+            return Err(LogError { retry_after: RETRY_AFTER });
+        }
+        range.ok_or_else(|| nonsense("records"))
     }
 
     /// Says what this node has seen and passed on.

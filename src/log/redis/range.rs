@@ -9,8 +9,9 @@ use redis::{Pipeline, Value};
 
 use super::{
     super::LogError,
-    context::{Context, nonsense, unavailable},
+    context::{Context, arg, nonsense, unavailable},
     reply::{as_bytes, as_text},
+    scripts::MEND,
 };
 use crate::{
     log::frame,
@@ -39,13 +40,28 @@ pub(super) async fn read(
         let reply = reply.map_err(|error| unavailable("range", &error))?.pop();
         let Some(Value::Array(entries)) = reply else { return Err(nonsense("records")) };
         let is_last = entries.len() < count;
-        records.extend(after_of(entries, after).ok_or_else(|| nonsense("records"))?);
+        let Some(found) = after_of(entries, after) else {
+            // The next try finds the log in order.
+            mend(context, realm, after).await?;
+            return Err(nonsense("records"));
+        };
+        records.extend(found);
         if is_last {
             break;
         }
     }
     records.truncate(limit);
     Ok(records)
+}
+
+/// Puts the log in order where somebody else wrote to it, above all after `after`; how many
+/// things were not.
+pub(super) async fn mend(context: &Context, realm: &RealmId, after: u64) -> Result<u64, LogError> {
+    let reply = context.run(realm, &MEND, [arg(after)]).await;
+    let reply = reply.map_err(|error| unavailable("mend", &error))?;
+    let found = reply.number(2).ok_or_else(|| nonsense("a mend"))?;
+    tracing::error!(%realm, after, found, "somebody else wrote to the log");
+    Ok(found)
 }
 
 /// The records of some entries that come after `after`, in order.

@@ -41,6 +41,7 @@ script!(CHAT, "chat", true, [PEOPLE, PLACES, ROOMS, include_str!("../lua/chat.lu
 script!(PAGE, "chat", true, [include_str!("../lua/page.lua")]);
 script!(PLACE, "node_path", true, [PLACES, include_str!("../lua/place.lua")]);
 script!(READ, "range", true, [include_str!("../lua/read.lua")]);
+script!(MEND, "range", true, [include_str!("../lua/mend.lua")]);
 script!(REPORT, "report", true, [include_str!("../lua/report.lua")]);
 
 /// Without the prelude: it is of no realm.

@@ -26,6 +26,8 @@ use crate::{
     },
 };
 
+mod order;
+
 /// The bounds of the contract, as this backend knows them.
 fn limits(limits: &MemoryLimits) -> RedisLimits {
     RedisLimits {
