@@ -97,6 +97,18 @@ impl Dedicated {
         self.shared.renew.notify_one();
     }
 
+    /// Whether the server of this connection is the primary by the word of those who appoint
+    /// primaries, and no other one is being appointed; `None` where nobody does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn is_appointed(&self) -> Option<bool> {
+        let live = self.shared.current.borrow().clone();
+        let Some(live) = live else { return Some(false) };
+        self.shared.client.0.topology.is_appointed(&live.address).await
+    }
+
     /// Runs `script` and returns what it returns. With `wait_replicas`, then waits
     /// until so many replicas have what was written on this connection, at most so
     /// long, and also returns how many have it. Calls are sent in the order in which

@@ -183,6 +183,18 @@ impl RedisError {
         }
     }
 
+    /// True when who repeats the request in a moment may be answered. What [may have been
+    /// done](Self::may_be_applied) is repeated only when that `is_harmless`.
+    #[must_use]
+    pub fn is_passing(&self, is_harmless: bool) -> bool {
+        let is_soon = match self.reaction() {
+            // Nothing heals a deaf server within the patience of who asks.
+            Reaction::Resolve | Reaction::Wait => !self.is_timeout(),
+            Reaction::SendText | Reaction::Later | Reaction::Never => false,
+        };
+        is_soon && (is_harmless || !self.may_be_applied())
+    }
+
     /// One word for logs and metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {

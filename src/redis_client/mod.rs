@@ -22,6 +22,7 @@ mod connect;
 mod dedicated;
 mod error;
 mod pool;
+mod replicas;
 mod reply;
 mod roles;
 mod script;
@@ -46,6 +47,7 @@ use connect::{send, send_all};
 pub use dedicated::Dedicated;
 pub use error::{Blame, RedisError, StartError};
 use pool::Pools;
+pub use replicas::Replicas;
 pub use reply::{Meaning, REPLIES, Reaction};
 use roles::{Roles, Wanted};
 pub use script::{NO_ARGS, Script};
@@ -187,6 +189,19 @@ impl RedisClient {
         self.request(name, key, &Request::Commands { commands, is_repeatable }).await
     }
 
+    /// Whether the primary in charge of `key` is the primary by the word of those who appoint
+    /// primaries, and no other one is being appointed; `None` where nobody does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn is_appointed(&self, key: &str) -> Option<bool> {
+        match self.0.topology.primary(key).await {
+            Ok(address) => self.0.topology.is_appointed(&address).await,
+            Err(_) => Some(false),
+        }
+    }
+
     /// A connection of its own to the primary in charge of `key`, which opens itself
     /// again for as long as a clone of it lives. `role` is one of
     /// [`REDIS_ROLES`](crate::metrics::REDIS_ROLES).
@@ -297,13 +312,7 @@ impl Request<'_> {
                 *is_repeatable
             }
         };
-        match error.reaction() {
-            // Nothing heals a deaf server within the patience of who asks.
-            Reaction::Resolve | Reaction::Wait => {
-                !error.is_timeout() && (is_harmless || !error.may_be_applied())
-            }
-            Reaction::SendText | Reaction::Later | Reaction::Never => false,
-        }
+        error.is_passing(is_harmless)
     }
 
     async fn send(

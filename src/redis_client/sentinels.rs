@@ -24,6 +24,8 @@ pub(super) struct Named {
     /// Counts the failovers.
     pub(super) epoch: u64,
     pub(super) primary: Address,
+    /// True while this sentinel puts another one in its place.
+    is_replacing: bool,
 }
 
 /// Asks all of `sentinels`; `known` is the epoch of the newest answer so far.
@@ -36,15 +38,7 @@ pub(super) async fn primary(
     sentinels: &[Address],
     known: u64,
 ) -> Result<Named, RedisError> {
-    let mut questions = JoinSet::new();
-    for sentinel in sentinels {
-        let (settings, sentinel) = (Arc::clone(settings), sentinel.clone());
-        questions.spawn(async move {
-            let answer = named_by(&settings, &sentinel).await;
-            answer
-                .inspect_err(|error| tracing::debug!(%sentinel, %error, "a sentinel is of no use"))
-        });
-    }
+    let mut questions = ask_all(settings, sentinels);
     let enough = sentinels.len() / 2 + 1;
     let mut answers: Vec<Named> = Vec::with_capacity(enough);
     let mut failure = RedisError::unavailable("there is nobody to ask");
@@ -65,6 +59,42 @@ pub(super) async fn primary(
     Err(RedisError::unavailable("too few sentinels answer, and those know an older primary only"))
 }
 
+/// The primary, as long as none of `sentinels` that answer is about to replace it, and those
+/// are more than half of them.
+///
+/// # Cancel safety
+///
+/// Safe: nothing is changed by it.
+pub(super) async fn settled(
+    settings: &Arc<Settings>,
+    sentinels: &[Address],
+    known: u64,
+) -> Option<Address> {
+    // Only the one that replaces it knows, so each is waited for.
+    let mut questions = ask_all(settings, sentinels);
+    let mut answers: Vec<Named> = Vec::new();
+    while let Some(answer) = questions.join_next().await {
+        answers.extend(answer.into_iter().flatten());
+    }
+    let is_enough = answers.len() > sentinels.len() / 2;
+    let is_replaced = answers.iter().any(|named| named.is_replacing);
+    let newest = answers.into_iter().max_by_key(|named| named.epoch)?;
+    (is_enough && !is_replaced && newest.epoch >= known).then_some(newest.primary)
+}
+
+fn ask_all(settings: &Arc<Settings>, sentinels: &[Address]) -> JoinSet<Result<Named, RedisError>> {
+    let mut questions = JoinSet::new();
+    for sentinel in sentinels {
+        let (settings, sentinel) = (Arc::clone(settings), sentinel.clone());
+        questions.spawn(async move {
+            let answer = named_by(&settings, &sentinel).await;
+            answer
+                .inspect_err(|error| tracing::debug!(%sentinel, %error, "a sentinel is of no use"))
+        });
+    }
+    questions
+}
+
 async fn named_by(settings: &Settings, sentinel: &Address) -> Result<Named, RedisError> {
     let question = cmd("SENTINEL").arg("MASTER").arg(&settings.master_name).take();
     let answer = match ask(settings, sentinel, Peer::Sentinel, &question).await {
@@ -81,5 +111,7 @@ fn read(answer: &Value) -> Option<Named> {
     let host = field(answer, "ip").and_then(text)?.into();
     let port = u16::try_from(number_of("port")?).ok()?;
     let epoch = u64::try_from(number_of("config-epoch")?).ok()?;
-    Some(Named { epoch, primary: Address { host, port } })
+    let flags = field(answer, "flags").and_then(text).unwrap_or_default();
+    let is_replacing = flags.split(',').any(|flag| flag == "failover_in_progress");
+    Some(Named { epoch, primary: Address { host, port }, is_replacing })
 }

@@ -126,6 +126,22 @@ impl Topology {
         }
     }
 
+    /// Whether the sentinels say that the server at `address` is the primary, and none of
+    /// them is about to replace it; `None` where there are no sentinels.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is changed by it.
+    pub(super) async fn is_appointed(&self, address: &Address) -> Option<bool> {
+        match self.settings.mode {
+            RedisMode::Standalone | RedisMode::Cluster => return None,
+            RedisMode::Sentinel => {}
+        }
+        let known = self.known.lock().epoch;
+        let settled = sentinels::settled(&self.settings, &self.settings.seeds, known).await;
+        Some(settled.as_ref() == Some(address))
+    }
+
     /// The server at `address` was not in charge, or could not be reached; `hint` is
     /// who it said is.
     pub(super) fn forget(&self, address: &Address, hint: Option<Address>) {
@@ -169,7 +185,7 @@ impl Topology {
             known.epoch
         };
         let named = sentinels::primary(&self.settings, &self.settings.seeds, known).await;
-        let Named { epoch, primary } = named?;
+        let Named { epoch, primary, .. } = named?;
         self.known.lock().epoch = epoch;
         Ok(Map::One(primary))
     }

@@ -101,6 +101,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "zombie_primary_log" lossy 100 100.0 30 |run| sentinel::zombie(run, "log"), "F39: the primary is stopped, replaced, and wakes up";
     "zombie_primary_ha" exact 100 100.0 30 |run| sentinel::zombie(run, "ha"), "F39: the same with the profile ha";
     "planned_failover" exact 100 100.0 20 sentinel::planned, "F41: SENTINEL FAILOVER while writes are paused";
+    "ordered_failover_ha" lossy 100 200.0 55 sentinel::ordered, "F41: SENTINEL FAILOVER with two replicas while writes go on: nothing acknowledged is lost";
     "flapping" lossy 100 100.0 60 sentinel::flapping, "F40: five failovers in a minute";
     "cluster_basic" exact 100 100.0 30 cluster::basic, "Redis Cluster: nodes and connections killed";
     "slot_migration" exact 100 150.0 30 cluster::migration, "F45: the realm's slot moves to another primary and back";

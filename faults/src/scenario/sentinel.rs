@@ -16,6 +16,9 @@ use crate::{
 /// Nodes follow a new primary in this time.
 const FOLLOWED: Duration = Duration::from_secs(15);
 
+/// A sentinel has given up a failover that took so long.
+const GIVEN_UP: Duration = Duration::from_secs(12);
+
 /// A primary, two replicas, three sentinels, three nodes, and the load.
 async fn stage(run: &mut Run, profile: &str) -> Result<()> {
     let mut options = plain().with("repl-timeout", "20");
@@ -187,6 +190,20 @@ pub(super) async fn zombie(run: &mut Run, profile: &str) -> Result<()> {
     Ok(())
 }
 
+/// Orders a failover, and again when the sentinel gives it up: it does when a replica takes
+/// some seconds to say that it was promoted.
+async fn order_failover(run: &mut Run, old: usize) -> Result<()> {
+    let mut ordered: Option<tokio::time::Instant> = None;
+    while servers(run)?.primary().await? == old {
+        if ordered.is_none_or(|at| at.elapsed() >= GIVEN_UP) {
+            servers(run)?.order_failover().await?;
+            ordered = Some(tokio::time::Instant::now());
+        }
+        run.pass(0.1).await;
+    }
+    Ok(())
+}
+
 pub(super) async fn planned(run: &mut Run) -> Result<()> {
     stage(run, "log").await?;
     run.pass(5.0).await;
@@ -195,12 +212,30 @@ pub(super) async fn planned(run: &mut Run) -> Result<()> {
     // Paused until it is a replica, the old primary acknowledges nothing more.
     pause_writes(run, old, 20_000).await?;
     run.pass(0.3).await;
-    servers(run)?.order_failover().await?;
+    order_failover(run, old).await?;
     followed(run, old).await?;
     server(run, old)?.command(&["CLIENT", "UNPAUSE"]).await?;
     run.heal("failover");
     run.pass(6.0).await;
     run.settle().await
+}
+
+pub(super) async fn ordered(run: &mut Run) -> Result<()> {
+    stage(run, "ha").await?;
+    for _ in 0..3 {
+        run.pass(5.0).await;
+        let old = servers(run)?.primary().await?;
+        run.inject("failover");
+        // Nothing is paused: the old primary is a primary with a replica for some seconds.
+        order_failover(run, old).await?;
+        followed(run, old).await?;
+        run.heal("failover");
+        // Until all follow again, and sentinels allow another one.
+        run.pass(12.0).await;
+    }
+    run.settle().await?;
+    expect_kept(run, "ha").await?;
+    Ok(())
 }
 
 pub(super) async fn flapping(run: &mut Run) -> Result<()> {
@@ -211,7 +246,7 @@ pub(super) async fn flapping(run: &mut Run) -> Result<()> {
         run.pass(3.0).await;
         let old = servers(run)?.primary().await?;
         run.inject("failover");
-        servers(run)?.order_failover().await?;
+        order_failover(run, old).await?;
         let (new, _) = servers(run)?.failed_over(old).await?;
         // Sentinels leave the old primary a primary for some ten seconds.
         let began = tokio::time::Instant::now();

@@ -143,7 +143,7 @@ pub(super) static ROWS: &[Key] = &[
     fixed(
         "log.profile",
         Choice(|d| &mut d.log_profile, &["log", "ha"]),
-        "What an acknowledgement means: `log`, the primary has it; `ha`, a replica, too.",
+        "What an acknowledgement means: `log`, the primary has it; `ha`, its good replicas, too.",
     ),
     fixed(
         "log.retention_events",

@@ -5,7 +5,8 @@
 --
 -- Answers {'OK', gid, offset, tag, outcome, …}, {'NO', reason} or {'FENCED', gid}.
 local m = check()
-if m.st == 'fenced' then return fenced(m) end
+local refused = refusal(m)
+if refused then return refused end
 local verb, at_us, at_s = ARGV[OWN], ARGV[OWN + 1], ARGV[OWN + 2]
 local ttl, silence, history = ARGV[OWN + 3], tonumber(ARGV[OWN + 4]), tonumber(ARGV[OWN + 5])
 local tags, cid, user, fencing = ARGV[OWN + 6], ARGV[OWN + 7], ARGV[OWN + 8], ARGV[OWN + 9]

@@ -7,7 +7,8 @@ local cid, user, sid, ttl = ARGV[OWN], ARGV[OWN + 1], ARGV[OWN + 2], ARGV[OWN + 
 local s = read_session(cid)
 if not s then return { 'UNKNOWN' } end
 if s.user ~= user or s.sid ~= sid then return { 'FORBIDDEN' } end
-if m.st == 'fenced' then return fenced(m) end
+local refused = refusal(m)
+if refused then return refused end
 
 -- 'intact', 'stale' or 'pending': what is known of the generations since the session was
 -- last proved.
@@ -38,7 +39,7 @@ end
 
 local proved = proof()
 if proved == 'stale' then return { 'STALE' } end
-if proved == 'pending' then return fenced(m) end
+if proved == 'pending' then return { 'FENCED', m.gid } end
 
 local seq, cursor = place(cid, s)
 if s.n then call('HDEL', base .. 'c:' .. s.n, cid) end

@@ -4,7 +4,8 @@
 --
 -- Answers {'OK', snapshot} or {'FENCED', gid}.
 local m = check()
-if m.st == 'fenced' then return fenced(m) end
+local refused = refusal(m)
+if refused then return refused end
 local cid, user, sid, scope = ARGV[OWN], ARGV[OWN + 1], ARGV[OWN + 2], ARGV[OWN + 3]
 local ttl, issued_at = ARGV[OWN + 4], ARGV[OWN + 5]
 local room, tag, at = tonumber(ARGV[OWN + 6]), ARGV[OWN + 7], ARGV[OWN + 8]

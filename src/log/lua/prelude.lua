@@ -1,12 +1,14 @@
 -- In front of every script of a realm: its generation, and appending to its log.
 --
 -- KEYS[1] is the realm's head, `<prefix>:{<realm>}:m`; every other key of the realm has
--- the same beginning and the same slot. The first arguments are always these six; a
+-- the same beginning and the same slot. The first arguments are always these seven; a
 -- script's own begin at OWN.
 local base = string.sub(KEYS[1], 1, -2)
 local nonce, profile, publish = ARGV[1], ARGV[2], ARGV[3]
 local maxlen, maxbytes, me = ARGV[4], tonumber(ARGV[5]), ARGV[6]
-local OWN = 7
+-- How many replicas will be waited for; '' when none will.
+local waits_for = ARGV[7]
+local OWN = 8
 
 local call = redis.call
 local ZERO = '0000000000000000'
@@ -120,6 +122,12 @@ local function settle(m)
     call('HSET', KEYS[1], 'st', m.st, 'fl', int(m.fl))
 end
 
+-- How many replicas follow, as this server counts them: not those that fell silent.
+local function good_replicas(info)
+    local good = string.match(info, 'min_slaves_good_slaves:(%d+)')
+    return good or int(select(2, string.gsub(info, 'state=online', '')))
+end
+
 -- The realm's head, after the check that its history is still the one of this server. What is
 -- kept begins with `f`, or later when somebody else trimmed.
 local function check()
@@ -127,14 +135,17 @@ local function check()
     -- before that can happen, or half of a change would stay.
     if publish == 'SPUBLISH' then call('EXISTS', base .. 'x') end
     local v = call('HMGET', KEYS[1], 'rid', 'gid', 'o', 't', 'st', 'dl', 'fl', 'gl', 'lf', 'by', 'f')
-    local rid = string.match(call('INFO', 'replication'), 'master_replid:(%w+)')
+    local info = call('INFO', 'replication')
+    local rid = string.match(info, 'master_replid:(%w+)')
     local m = { gid = v[2], o = tonumber(v[3]), t = v[4], st = v[5], dl = tonumber(v[6] or 0),
         fl = tonumber(v[7]), gl = v[8], lf = v[9], by = tonumber(v[10]) or 0, f = tonumber(v[11]) or 1 }
     if not (m.gid and m.o and m.t and m.st and m.fl and m.gl and m.lf and counter(m.gid)) then
-        return begin_anew(rid)
+        m = begin_anew(rid)
+    else
+        if v[1] ~= rid then begin_generation(m, rid) end
+        if m.st == 'fenced' then settle(m) end
     end
-    if v[1] ~= rid then begin_generation(m, rid) end
-    if m.st == 'fenced' then settle(m) end
+    if waits_for ~= '' then m.good = good_replicas(info) end
     return m
 end
 
@@ -285,7 +296,9 @@ local function append(m, records)
     call(publish, base .. 't', message)
 end
 
--- What a script answers while nothing may be written.
-local function fenced(m)
-    return { 'FENCED', m.gid }
+-- What a script answers while nothing may be written; nil when it may. A replica that left
+-- may be the primary by now: what is written here would be lost, though another one had it.
+local function refusal(m)
+    if m.st == 'fenced' then return { 'FENCED', m.gid } end
+    if m.good and m.good ~= waits_for then return { 'REPLICAS', m.gid, m.good } end
 end

@@ -10,7 +10,8 @@
 -- merged before it.
 local m = check()
 local window, memberships_max = ARGV[OWN], tonumber(ARGV[OWN + 1])
-if m.st == 'fenced' then return fenced(m) end
+local refused = refusal(m)
+if refused then return refused end
 
 local function is_full(topic, header)
     for _, user in ipairs(header.add) do

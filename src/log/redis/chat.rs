@@ -16,6 +16,7 @@ use super::{
     },
     RedisLog,
     context::{arg, millis, nonsense, text, unavailable},
+    replicas::Wanted,
     reply::{Reply, as_text},
     scripts::{CHAT, PAGE},
 };
@@ -55,7 +56,8 @@ impl RedisLog {
         ];
         own.extend(call.own);
         let publishing = self.publisher(realm).await?;
-        let reply = context.run_confirmed(realm, &CHAT, own, Some(&publishing.claims)).await?;
+        let over = (&publishing.claims, Wanted::Confirmation);
+        let reply = context.write(realm, &CHAT, own, over).await?;
         match reply.word() {
             Some("OK") => {}
             Some("NO") => return Err(refusal(&reply).ok_or_else(|| nonsense("a refusal"))?.into()),

@@ -8,25 +8,25 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     super::{ChatLimits, LogError},
+    replicas::{Confirming, Wanted},
     reply::{Reply, unexpected},
+    scripts::Head,
 };
 use crate::{
-    clock::{Clock, random_below, random_bytes},
+    clock::{Clock, random_below},
     config::LogProfile,
     metrics::Metrics,
     model::RealmId,
-    redis_client::{Dedicated, RedisClient, RedisError, Script},
+    redis_client::{RedisClient, RedisError, Script},
 };
 use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// When to try again what can't be done now.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a request is held while the log is fenced, or a connection comes back.
 pub(super) const HOLD: Duration = Duration::from_secs(3);
-
-/// How long a replica may take to confirm, in the `ha` profile.
-pub(super) const CONFIRM: Duration = Duration::from_millis(200);
 
 /// How long a connection of one's own may take to open.
 const READY: Duration = Duration::from_secs(1);
@@ -83,21 +83,12 @@ impl Context {
         format!("{}:{{{realm}}}:{rest}", self.client.prefix())
     }
 
-    /// The arguments that every script begins with.
-    pub(super) fn args(&self) -> Vec<Bytes> {
-        let nonce = format!("{:016x}", u64::from_le_bytes(random_bytes()));
-        let limits = &self.limits;
-        vec![
-            Bytes::from(nonce),
-            Bytes::from_static(match limits.profile {
-                LogProfile::Log => b"log",
-                LogProfile::Ha => b"ha",
-            }),
-            Bytes::from_static(if limits.is_sharded { b"SPUBLISH" } else { b"PUBLISH" }),
-            arg(limits.retention_events),
-            arg(limits.retention_bytes),
-            Bytes::copy_from_slice(self.me.as_bytes()),
-        ]
+    /// The arguments that every script begins with, for one that counts on so many replicas.
+    pub(super) fn args(&self, replicas: Option<u32>) -> Vec<Bytes> {
+        let RedisLimits { profile, is_sharded, retention_events, retention_bytes, .. } =
+            self.limits;
+        let me = &self.me;
+        Head { profile, is_sharded, retention_events, retention_bytes, me, replicas }.args()
     }
 
     /// Runs a script of `realm` with its own arguments.
@@ -107,79 +98,43 @@ impl Context {
         script: &Script,
         own: impl IntoIterator<Item = Bytes>,
     ) -> Result<Reply, RedisError> {
-        let mut args = self.args();
+        let mut args = self.args(None);
         args.extend(own);
         let head = self.key(realm, "m");
         Ok(Reply::new(self.client.run(script, &[&head], &args).await?))
     }
 
-    /// The same, and again while the log is fenced.
+    /// The same over a connection of its own, and again while the log may not be written.
     ///
     /// The answer begins with a word; what follows is the caller's.
-    pub(super) async fn run_unfenced(
+    pub(super) async fn write(
         &self,
         realm: &RealmId,
         script: &Script,
         own: Vec<Bytes>,
+        (over, wanted): (&Confirming, Wanted),
     ) -> Result<Reply, LogError> {
-        self.run_confirmed(realm, script, own, None).await
-    }
-
-    /// The same over a connection of its own; with the `ha` profile only when a replica
-    /// has it, too.
-    pub(super) async fn run_confirmed(
-        &self,
-        realm: &RealmId,
-        script: &Script,
-        own: Vec<Bytes>,
-        over: Option<&Dedicated>,
-    ) -> Result<Reply, LogError> {
-        let deadline = tokio::time::Instant::now() + HOLD;
-        loop {
-            let reply = match over {
-                None => self.run(realm, script, own.clone()).await,
-                Some(connection) => self.confirm(realm, script, own.clone(), connection).await,
-            };
-            let reply = reply.map_err(|error| unavailable(script.name, &error))?;
-            if reply.word() != Some("FENCED") {
-                return Ok(reply);
-            }
-            if tokio::time::Instant::now() >= deadline {
-                return Err(LogError { retry_after: RETRY_AFTER });
-            }
-            tokio::time::sleep(Duration::from_millis(40 + random_below(20))).await;
-        }
-    }
-}
-
-impl Context {
-    /// Runs a script, and waits until a replica has what it wrote where that is wanted.
-    async fn confirm(
-        &self,
-        realm: &RealmId,
-        script: &Script,
-        own: Vec<Bytes>,
-        connection: &Dedicated,
-    ) -> Result<Reply, RedisError> {
-        let mut args = self.args();
-        args.extend(own);
-        let head = self.key(realm, "m");
+        let began = Instant::now();
         // A connection that has just been asked for may not be open yet.
-        if tokio::time::timeout(READY, connection.ready()).await.is_err() {
+        if timeout_at(began + READY, over.ready()).await.is_err() {
             tracing::debug!("the connection for claims is not open");
         }
-        let wait = match self.limits.profile {
-            LogProfile::Log => None,
-            LogProfile::Ha => Some((1, CONFIRM)),
-        };
-        let (value, replicas) = connection.run(script, &[&head], &args, wait).await?;
-        let reply = Reply::new(value);
-        let is_confirmed = wait.is_none() || replicas.is_some_and(|count| count >= 1);
-        if reply.word() == Some("OK") && !is_confirmed {
-            let reason = "no replica has confirmed it";
-            return Err(RedisError::Indeterminate { reason, source: None });
+        let head = self.key(realm, "m");
+        loop {
+            let needed = over.needed();
+            let mut args = self.args(needed);
+            args.extend(own.iter().cloned());
+            let patience = match over.run(script, &head, &args, (needed, wanted)).await {
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) => HOLD,
+                Err(error) if error.is_passing(script.is_repeatable) => READY,
+                Err(error) => return Err(unavailable(script.name, &error)),
+            };
+            if began.elapsed() >= patience {
+                return Err(LogError { retry_after: RETRY_AFTER });
+            }
+            sleep(Duration::from_millis(40 + random_below(20))).await;
         }
-        Ok(reply)
     }
 }
 

@@ -18,9 +18,10 @@ use super::{
     nodes::Lease,
     publisher::Publisher,
     queue::{self, Jobs},
+    replicas::Confirming,
     tail::Beginning,
 };
-use crate::{lifecycle::CancellationToken, model::RealmId, redis_client::Dedicated};
+use crate::{lifecycle::CancellationToken, model::RealmId};
 
 /// The longest time between two beats: `/ready` has to know of a silence soon.
 const BEAT_MAX: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ pub(super) struct Publishing {
     pub(super) faith: Arc<Faith>,
     pub(super) controls: Arc<Controls>,
     /// For claims: many at once share it, where a pool would have them queue.
-    pub(super) claims: Dedicated,
+    pub(super) claims: Confirming,
 }
 
 /// What the driver is asked to start.
@@ -149,8 +150,9 @@ impl RedisDriver {
         let controls = Arc::new(Controls::default());
         let context = Arc::clone(&self.context);
         let head = context.key(realm, "m");
-        let connection = context.client.dedicated(&head, "publish");
-        let claims = context.client.dedicated(&head, "claim");
+        let confirming =
+            |role| Confirming::new(context.client.dedicated(&head, role), context.limits.profile);
+        let (connection, claims) = (confirming("publish"), confirming("claim"));
         let publisher = Publisher {
             context,
             realm: realm.clone(),

@@ -25,6 +25,7 @@ mod publisher;
 mod questions;
 mod queue;
 mod range;
+mod replicas;
 mod reply;
 mod scripts;
 mod sessions;
@@ -44,6 +45,7 @@ use tokio::{
 
 pub use context::RedisLimits;
 pub use driver::RedisDriver;
+pub use scripts::{Head, PRELUDE};
 
 use self::{
     context::{Context, HOLD, RETRY_AFTER},
@@ -177,7 +179,8 @@ impl RealmLog for RedisLog {
     }
 
     async fn open(&self, identity: &Identity, opening: Opening) -> Result<Snapshot, LogError> {
-        let snapshot = sessions::open(&self.context, identity, opening).await?;
+        let claims = self.publisher(&identity.realm).await?.claims;
+        let snapshot = sessions::open(&self.context, identity, opening, &claims).await?;
         self.believe(&identity.realm, &snapshot.position).await?;
         Ok(snapshot)
     }

@@ -8,7 +8,7 @@
 //! Invariants:
 //! - one call is on its way at a time, so drafts enter the log in the order in which they
 //!   came;
-//! - what is acknowledged is in the log, with the `ha` profile on a replica, too; what
+//! - what is acknowledged is in the log, with the `ha` profile on the replicas, too; what
 //!   can't be known is never acknowledged;
 //! - a draft is tried again only when it can't have been appended, or when it has an id.
 
@@ -19,20 +19,20 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     super::{AppendError, Appended, Draft, digest::Digest, wire},
-    context::{CONFIRM, Context, HOLD, RETRY_AFTER, arg, millis, text},
+    context::{Context, HOLD, RETRY_AFTER, arg, millis, text},
     controls::{Controls, is_change},
     faith::Faith,
     queue::Waiting,
+    replicas::{Confirming, Wanted},
     reply::{Reply, unexpected},
     scripts::PUBLISH,
 };
 use crate::{
     clock::{random_below, random_tag},
-    config::LogProfile,
     lifecycle::CancellationToken,
     log::frame,
     model::{Body, Position, RealmId, Tag},
-    redis_client::{Dedicated, RedisError},
+    redis_client::RedisError,
 };
 
 /// Records of one call; more than that wait for the next one.
@@ -147,7 +147,7 @@ pub(super) struct Job {
 pub(super) struct Publisher {
     pub(super) context: Arc<Context>,
     pub(super) realm: RealmId,
-    pub(super) connection: Dedicated,
+    pub(super) connection: Confirming,
     pub(super) jobs: Waiting,
     pub(super) faith: Arc<Faith>,
     pub(super) controls: Arc<Controls>,
@@ -274,14 +274,15 @@ impl Publisher {
         now.duration_since(since) >= HOLD
     }
 
-    /// One call; `None` while the log is fenced.
+    /// One call; `None` when nothing may be written now.
     async fn call(
         &mut self,
         parcels: &[&Parcel],
         deadline: Instant,
     ) -> Result<Option<Vec<Result<Appended, AppendError>>>, RedisError> {
         let context = &self.context;
-        let mut args = context.args();
+        let needed = self.connection.needed();
+        let mut args = context.args(needed);
         args.reserve(2 + parcels.len() * 7);
         args.push(millis(context.limits.idempotency_window));
         args.push(arg(context.limits.memberships_per_user));
@@ -303,20 +304,10 @@ impl Publisher {
             ]);
         }
         let head = context.key(&self.realm, "m");
-        let wait = match context.limits.profile {
-            LogProfile::Log => None,
-            LogProfile::Ha => Some((1, CONFIRM)),
-        };
-        let (value, replicas) = self.connection.run(&PUBLISH, &[&head], &args, wait).await?;
-        let reply = Reply::new(value);
-        if reply.word() == Some("FENCED") {
+        let wanted = (needed, Wanted::Confirmation);
+        let Some(reply) = self.connection.run(&PUBLISH, &head, &args, wanted).await? else {
             return Ok(None);
-        }
-        if wait.is_some() && replicas.is_none_or(|count| count < 1) {
-            // It is in the log, and a failover may lose it: nobody is told that it is safe.
-            let reason = "no replica has confirmed it";
-            return Err(RedisError::Indeterminate { reason, source: None });
-        }
+        };
         let answers = self.read(&reply, parcels).ok_or_else(|| unexpected("places"))?;
         // The last place stands for all, repeated ones included: all of them are in the
         // log of this generation.

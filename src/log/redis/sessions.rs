@@ -19,6 +19,7 @@ use super::{
     super::{Checkpoint, Claim, Hold, LogError, Opening, Snapshot},
     context::{Context, arg, millis, nonsense, text, unavailable},
     people,
+    replicas::{Confirming, Wanted},
     reply::Reply,
     scripts::{CLAIM, FORGET, LEAVE, LOOK, OPEN},
 };
@@ -29,7 +30,6 @@ use crate::{
         ConnectionId, Generation, Id, Identity, Memberships, Position, RealmId, Scope,
         SessionRecord, Subject,
     },
-    redis_client::Dedicated,
 };
 
 /// Checkpoints that one command writes.
@@ -42,6 +42,7 @@ pub(super) async fn open(
     context: &Context,
     identity: &Identity,
     opening: Opening,
+    claims: &Confirming,
 ) -> Result<Snapshot, LogError> {
     let connection = opening.connection;
     let scope = scope_text(&opening.scope);
@@ -57,7 +58,9 @@ pub(super) async fn open(
         arg(context.clock.now_us()),
     ];
     own.extend(identity.seeds.iter().map(|topic| Bytes::from(wire::address(topic))));
-    let reply = context.run_unfenced(&identity.realm, &OPEN, own).await?;
+    // In the order of the claims, and not over what may be an old primary.
+    let over = (claims, Wanted::Nothing);
+    let reply = context.write(&identity.realm, &OPEN, own, over).await?;
     let snapshot = reply.part(1).and_then(|part| people::snapshot(&part));
     let snapshot = snapshot.ok_or_else(|| nonsense("a snapshot"))?;
     // Signed when the place is known where it begins, and before anybody hears of it.
@@ -86,7 +89,7 @@ pub(super) async fn claim(
     context: &Context,
     identity: &Identity,
     connection: ConnectionId,
-    claims: &Dedicated,
+    claims: &Confirming,
 ) -> Result<Claim, LogError> {
     let own = vec![
         text(connection.as_str()),
@@ -95,7 +98,8 @@ pub(super) async fn claim(
         millis(context.limits.session_ttl),
     ];
     // A claim that a failover undoes would leave two holders with one number.
-    let reply = context.run_confirmed(&identity.realm, &CLAIM, own, Some(claims)).await?;
+    let over = (claims, Wanted::Confirmation);
+    let reply = context.write(&identity.realm, &CLAIM, own, over).await?;
     match reply.word() {
         Some("UNKNOWN") => Ok(Claim::Unknown),
         Some("FORBIDDEN") => Ok(Claim::Forbidden),

@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod order;
+mod replicas;
 
 /// The bounds of the contract, as this backend knows them.
 fn limits(limits: &MemoryLimits) -> RedisLimits {

@@ -4,7 +4,8 @@
 --
 -- Answers {'OK', gid, next due, changes, next cursor}, or {'ANEW', gid} as write.lua does.
 local m = check()
-if m.st == 'fenced' then return fenced(m) end
+local refused = refusal(m)
+if refused then return refused end
 local epoch, verb, cursor = ARGV[OWN], ARGV[OWN + 1], ARGV[OWN + 2]
 local pn, key = base .. 'pn', base .. 'ps:' .. me
 local state = call('HGET', pn, me)

@@ -3,7 +3,8 @@
 --
 -- Answers {'OK', gid, next due, changes, '1' when there is more to do}.
 local m = check()
-if m.st == 'fenced' then return fenced(m) end
+local refused = refusal(m)
+if refused then return refused end
 local limit, lease = ARGV[OWN], tonumber(ARGV[OWN + 1])
 -- Nobody says goodbye so late after giving up the lease.
 local LATE_MS = 2000

@@ -5,15 +5,15 @@
 
 use std::{fmt, hash::BuildHasher as _, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 use redis::Value;
 
-use super::{scripts::Own, wire};
+use super::{realm::Realm, scripts::Own, wire};
 use crate::{
-    clock::{Clock, random_bytes},
+    clock::Clock,
     config::LogProfile,
+    log::Head,
     metrics::Metrics,
     model::{RealmId, Status, UserId},
     presence::{
@@ -66,7 +66,8 @@ impl fmt::Debug for Context {
 /// Why a script did nothing.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The log is fenced for a moment, and nothing may be published.
+    /// The log is fenced for a moment, or other replicas follow than before, and nothing may
+    /// be published.
     Fenced,
     /// Redis does not hold what this node wrote.
     Anew,
@@ -169,49 +170,58 @@ impl Context {
     /// Runs a script that may change something; returns the parts of its answer.
     pub(super) async fn write(
         &self,
-        key: &str,
+        realm: &Realm,
         script: &Script,
         own: Own,
     ) -> Result<Vec<Value>, Refusal> {
-        let answer = self.run(key, script, own).await.map_err(Refusal::Failed)?;
+        let needed = match self.settings.profile {
+            LogProfile::Log => None,
+            LogProfile::Ha => Some(realm.replicas.needed()),
+        };
+        let answer = self.call(&realm.key, script, (needed, own)).await;
+        let answer = answer.map_err(Refusal::Failed)?;
         match answer.first().and_then(wire::text) {
             Some("OK") => Ok(answer),
             Some("FENCED") => Err(Refusal::Fenced),
+            Some("REPLICAS") => {
+                let follow = answer.get(2).and_then(wire::number).unwrap_or(0);
+                let is_appointed = self.client.is_appointed(&realm.key);
+                let follow = u32::try_from(follow).unwrap_or(u32::MAX);
+                realm.replicas.follow(follow, is_appointed).await;
+                Err(Refusal::Fenced)
+            }
             Some("ANEW") => Err(Refusal::Anew),
-            _ => Err(Refusal::Failed(RedisError::Unexpected { expected: "OK, FENCED or ANEW" })),
+            Some(_) | None => {
+                let expected = "OK, FENCED, REPLICAS or ANEW";
+                Err(Refusal::Failed(RedisError::Unexpected { expected }))
+            }
         }
     }
 
-    /// Runs a script and returns the parts of its answer.
-    pub(super) async fn run(
+    /// Runs a script that only reads; returns the parts of its answer.
+    pub(super) async fn read(
         &self,
         key: &str,
         script: &Script,
         own: Own,
     ) -> Result<Vec<Value>, RedisError> {
-        let mut args = self.head();
+        self.call(key, script, (None, own)).await
+    }
+
+    async fn call(
+        &self,
+        key: &str,
+        script: &Script,
+        (replicas, own): (Option<u32>, Own),
+    ) -> Result<Vec<Value>, RedisError> {
+        let RedisSettings { profile, retention_events, retention_bytes, is_sharded, .. } =
+            self.settings;
+        let me = &self.settings.me;
+        let head = Head { profile, is_sharded, retention_events, retention_bytes, me, replicas };
+        let mut args = head.args();
         args.extend(own.0);
         let answer = self.client.run(script, &[key], &args).await?;
         answer.into_sequence().map_err(|_| RedisError::Unexpected { expected: "a list" })
-    }
-
-    /// The arguments that every script of a realm begins with; the log's scripts say
-    /// what they mean.
-    fn head(&self) -> Vec<Bytes> {
-        let RedisSettings { me, profile, retention_events, retention_bytes, is_sharded, .. } =
-            &self.settings;
-        let nonce = format!("{:016x}", u64::from_le_bytes(random_bytes()));
-        vec![
-            nonce.into(),
-            Bytes::from_static(match profile {
-                LogProfile::Log => b"log",
-                LogProfile::Ha => b"ha",
-            }),
-            Bytes::from_static(if *is_sharded { b"SPUBLISH" } else { b"PUBLISH" }),
-            retention_events.to_string().into(),
-            retention_bytes.to_string().into(),
-            Bytes::copy_from_slice(me.as_bytes()),
-        ]
     }
 }
 

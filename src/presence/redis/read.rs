@@ -192,7 +192,7 @@ async fn gather(
         for user in chunk {
             own.push(user.as_str().to_owned());
         }
-        let answer = context.run(&realm.key, &READ, own).await.map_err(failed)?;
+        let answer = context.read(&realm.key, &READ, own).await.map_err(failed)?;
         let mut parts = answer.iter();
         let rows = parts.next().map(wire::list).unwrap_or_default();
         let nodes: Vec<_> =

@@ -19,6 +19,7 @@ use crate::{
     clock::random_below,
     model::{RealmId, StatusRecord},
     presence::PresenceError,
+    redis_client::Replicas,
 };
 
 /// How long a call waits until what it changed is written. It is written later then.
@@ -36,6 +37,8 @@ pub(super) struct Realm {
     pub(super) id: RealmId,
     /// The key that its scripts are called with.
     pub(super) key: String,
+    /// How many replicas its writings count on.
+    pub(super) replicas: Replicas,
     pub(super) queue: Mutex<Queue>,
     /// Wakes the task that writes.
     pub(super) wake: Notify,
@@ -55,6 +58,7 @@ impl Realm {
         Self {
             id,
             key,
+            replicas: Replicas::default(),
             queue: Mutex::default(),
             wake: Notify::new(),
             is_failing: AtomicBool::new(false),

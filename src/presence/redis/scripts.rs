@@ -8,9 +8,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::context::Context;
-use crate::{clock::random_bytes, redis_client::Script};
+use crate::{clock::random_bytes, log::PRELUDE, redis_client::Script};
 
-const PRELUDE: &str = include_str!("../../log/lua/prelude.lua");
 const RULES: &str = include_str!("../lua/rules.lua");
 const SETTLE: &str = include_str!("../lua/settle.lua");
 

@@ -56,7 +56,7 @@ async fn sweep_realm(context: &Context, realm: &Realm) -> Result<(), PresenceErr
     let lease_ms = u64::try_from(context.settings.lease.as_millis()).unwrap_or(u64::MAX);
     for _ in 0..CHUNKS {
         let own = Own::settling(context, now_ms).with(&CHUNK).with(&lease_ms);
-        let answer = match context.write(&realm.key, &SWEEP, own).await {
+        let answer = match context.write(realm, &SWEEP, own).await {
             Ok(answer) => answer,
             // It opens within seconds.
             Err(Refusal::Fenced) => return Ok(()),

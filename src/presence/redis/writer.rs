@@ -179,7 +179,7 @@ impl Writing {
         let mut batch = self.realm.queue.lock().take(BATCH);
         let now_ms = self.context.clock.now_ms();
         let own = self.arguments(&mut batch, now_ms);
-        match self.context.write(&self.realm.key, &WRITE, own).await {
+        match self.context.write(&self.realm, &WRITE, own).await {
             Ok(answer) => {
                 self.count("written");
                 if self.announces || batch.iter().any(|(_, pending)| pending.has_record) {
@@ -371,7 +371,7 @@ impl Writing {
     async fn keep(&self, verb: &str, cursor: &str) -> Result<Vec<Value>, Refusal> {
         let own = Own::settling(&self.context, self.context.clock.now_ms());
         let own = own.with(&self.epoch).with(&verb).with(&cursor);
-        let answer = self.context.write(&self.realm.key, &KEEP, own).await?;
+        let answer = self.context.write(&self.realm, &KEEP, own).await?;
         self.noted(&answer);
         Ok(answer)
     }

@@ -161,28 +161,33 @@ async fn f39_a_primary_that_does_not_know_of_its_end_is_left() {
 }
 
 /// A sentinel that names the primary at `port` since so many failovers.
-async fn naming(port: u16, epoch: u64) -> Stub {
-    let port = port.to_string();
-    let fields = [("ip", "127.0.0.1"), ("port", &port), ("config-epoch", &epoch.to_string())];
+async fn naming(port: u16, epoch: u64, flags: &'static str) -> Stub {
+    let (port, epoch) = (port.to_string(), epoch.to_string());
+    let fields = [("ip", "127.0.0.1"), ("port", &port), ("flags", flags), ("config-epoch", &epoch)];
     let texts = fields.iter().flat_map(|(name, value)| [*name, *value]);
     let texts = texts.map(|text| format!("${}\r\n{text}\r\n", text.len()));
-    let answer = format!("*6\r\n{}", texts.collect::<String>());
+    let answer = format!("*8\r\n{}", texts.collect::<String>());
     Stub::start(move |command| (command[0] == "SENTINEL").then(|| bytes(&answer))).await
+}
+
+/// Sentinels at these ports.
+fn sentinels_at(ports: &[u16], stub: &Stub) -> Arc<Settings> {
+    let urls = ports.iter().map(|port| Secret::new(&format!("redis://127.0.0.1:{port}")));
+    let mut config = stub.config();
+    config.urls = urls.collect();
+    config.mode = RedisMode::Sentinel;
+    config.sentinel_master = Some("main".to_owned());
+    Arc::new(Settings::new(&config).unwrap())
 }
 
 #[tokio::test]
 async fn f39_the_newest_failover_counts_and_a_few_cannot_undo_it() {
     let (old, new) = (1, 2);
-    let stale = naming(old, 6).await;
-    let [one, other] = [naming(new, 7).await, naming(new, 7).await];
+    let stale = naming(old, 6, "master").await;
+    let [one, other] = [naming(new, 7, "master").await, naming(new, 7, "master").await];
     // Which primary is named by sentinels at these ports, after failover `known`.
     let named = async |ports: &[u16], known: u64| {
-        let urls = ports.iter().map(|port| Secret::new(&format!("redis://127.0.0.1:{port}")));
-        let mut config = stale.config();
-        config.urls = urls.collect();
-        config.mode = RedisMode::Sentinel;
-        config.sentinel_master = Some("main".to_owned());
-        let settings = Arc::new(Settings::new(&config).unwrap());
+        let settings = sentinels_at(ports, &stale);
         let named = sentinels::primary(&settings, &settings.seeds, known).await;
         named.map(|named| named.primary.port)
     };
@@ -195,6 +200,25 @@ async fn f39_the_newest_failover_counts_and_a_few_cannot_undo_it() {
     assert!(refused.to_string().contains("too few sentinels"), "{refused}");
     // Whoever began to count anew is believed when most do.
     assert_eq!(named(&[one.port(), other.port(), nobody], 9).await.unwrap(), new);
+}
+
+#[tokio::test]
+async fn f41_a_primary_is_settled_while_no_sentinel_replaces_it() {
+    let [one, other] = [naming(1, 7, "master").await, naming(1, 7, "master").await];
+    let orders = naming(1, 7, "master,failover_in_progress,force_failover").await;
+    let has_replaced = naming(2, 8, "master").await;
+    let settled = async |ports: &[u16], known: u64| {
+        let settings = sentinels_at(ports, &one);
+        let settled = sentinels::settled(&settings, &settings.seeds, known).await;
+        settled.map(|primary| primary.port)
+    };
+    let (one, other, nobody) = (one.port(), other.port(), free_port());
+    assert_eq!(settled(&[one, other, nobody], 7).await, Some(1));
+    assert_eq!(settled(&[one, other, orders.port()], 7).await, None);
+    assert_eq!(settled(&[orders.port(), one, other], 7).await, None);
+    assert_eq!(settled(&[one, other, has_replaced.port()], 7).await, Some(2));
+    assert_eq!(settled(&[one, nobody, nobody], 7).await, None, "most don't answer");
+    assert_eq!(settled(&[one, other, nobody], 8).await, None, "they know an older one only");
 }
 
 #[tokio::test]

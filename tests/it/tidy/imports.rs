@@ -28,7 +28,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["model", "lifecycle", "metrics"]),
     ("redis_client", &["clock", "config", "metrics", "lifecycle"]),
     ("log", &["model", "bus", "clock", "config", "metrics", "lifecycle", "store", "redis_client"]),
-    ("presence", &["model", "clock", "config", "metrics", "lifecycle", "store", "redis_client"]),
+    (
+        "presence",
+        &["model", "clock", "config", "metrics", "lifecycle", "store", "redis_client", "log"],
+    ),
     ("hub", &["model", "clock", "lifecycle", "metrics", "ws"]),
     (
         "node",

@@ -151,7 +151,7 @@ async fn differences(server: &Server, rules_text: &str) -> Vec<String> {
         };
         let cases = prop::collection::vec(users(now_ms), 100);
         let cases = cases.new_tree(&mut runner).unwrap().current();
-        let mut args = ["", "log", "PUBLISH", "1", "1", "a#1"].map(str::to_owned).to_vec();
+        let mut args = ["", "log", "PUBLISH", "1", "1", "a#1", ""].map(str::to_owned).to_vec();
         args.extend([now_ms, rules.away_after_ms, rules.offline_after_ms].map(|it| it.to_string()));
         for User { overlay, devices, chosen } in &cases {
             let Overlay { choice, touched_at_ms, remembered_at_ms } = overlay;

@@ -1,0 +1,75 @@
+//! Writes that replicas have to confirm.
+
+use super::{
+    super::replicas::{Confirming, Wanted},
+    *,
+};
+
+/// Appends an event to everybody.
+const APPEND: &str = "
+    local m = check()
+    local refused = refusal(m)
+    if refused then return refused end
+    append(m, { made('00000000000000aa', 'e', '*', '{\"at\":1,\"n\":\"x\"}', '{}') })
+    return { 'OK', m.gid }";
+
+const HA: &[&str] = &["--min-replicas-to-write", "1", "--min-replicas-max-lag", "3"];
+
+/// A server that follows another one.
+async fn replica(of: &Server) -> Server {
+    let port = of.port().to_string();
+    Server::start_with(&[&["--replicaof", "127.0.0.1", &port], HA].concat()).await
+}
+
+/// How many replicas follow, as the server counts them.
+async fn good(server: &Server) -> Option<u64> {
+    let info = server.command(&["INFO", "replication"]).await;
+    let info = as_text(&info)?.to_owned();
+    let line = info.lines().find_map(|line| line.strip_prefix("min_slaves_good_slaves:"))?;
+    line.parse().ok()
+}
+
+async fn follow(server: &Server, replicas: u64) {
+    let all = async || (good(server).await == Some(replicas)).then_some(());
+    eventually("replicas", all).await;
+}
+
+/// Goal: all replicas confirm, and nothing is written while one of them may have become the
+/// primary; without it things go on after a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f41_a_replica_that_left_is_missed() {
+    let server = Server::start_with(HA).await;
+    let one = replica(&server).await;
+    let other = replica(&server).await;
+    follow(&server, 2).await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let limits = RedisLimits { profile: LogProfile::Ha, ..limits(&bounds()) };
+    let log = node(client(&server), "n1", limits, clock).await;
+    let (realm, context) = (id("default"), &log.context);
+    let head = context.key(&realm, "m");
+    let connection = context.client.dedicated(&head, "publish");
+    let confirming = Confirming::new(connection, LogProfile::Ha);
+    confirming.ready().await;
+    let script = Script::new("publish", &[PRELUDE, APPEND], false);
+    let write = async || {
+        let needed = confirming.needed();
+        let wanted = (needed, Wanted::Confirmation);
+        confirming.run(&script, &head, &context.args(needed), wanted).await.unwrap()
+    };
+    let length = async || server.command(&["XLEN", "hb:{default}:l"]).await;
+    assert!(write().await.is_none(), "it learns how many follow");
+    assert_eq!(length().await, Value::Int(0));
+    assert!(write().await.is_some());
+    one.command(&["REPLICAOF", "NO", "ONE"]).await;
+    follow(&server, 1).await;
+    assert!(write().await.is_none(), "it may be the primary");
+    assert_eq!(length().await, Value::Int(1));
+    eventually("an end of that", async || write().await).await;
+    other.freeze();
+    let draft = Draft { body: event("x"), id: None };
+    let answers = log.append(&realm, vec![draft.clone()]).await;
+    assert!(answers[0].is_err(), "nobody confirms it: {answers:?}");
+    other.thaw();
+    let append = async || log.append(&realm, vec![draft.clone()]).await.remove(0).ok();
+    eventually("an append", append).await;
+}
