@@ -33,7 +33,7 @@ mod wire;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-pub use self::redis::{Head, PRELUDE, RedisDriver, RedisLimits, RedisLog};
+pub use self::redis::{APPEND, Head, PRELUDE, RedisDriver, RedisLimits, RedisLog};
 pub use any::AnyLog;
 use bytes::Bytes;
 pub use chat::{

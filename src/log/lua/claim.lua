@@ -41,8 +41,8 @@ local proved = proof()
 if proved == 'stale' then return { 'STALE' } end
 if proved == 'pending' then return { 'FENCED', m.gid } end
 
-local seq, cursor = place(cid, s)
-if s.n then call('HDEL', base .. 'c:' .. s.n, cid) end
+local seq, cursor, noted = place(cid, s)
+if noted then call('HDEL', base .. 'c:' .. s.n, cid) end
 s.q, s.c, s.n, s.gid = seq, cursor, me, m.gid
 s.ep = int((tonumber(s.ep) or 0) + 1)
 local key = base .. 's:' .. cid

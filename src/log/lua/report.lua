@@ -3,6 +3,16 @@
 --
 -- Answers {'OK', gid, verdict, offset at which the generation began}: 'c' when all that it
 -- knew is still in the log, 'd' when not, 'p' while others have to report.
+-- Everything that was sent up to now is to begin anew.
+local function begin_dirty_generation(m)
+    local earlier = call('HGET', base .. 'gb', m.gid)
+    next_generation(m, now_ms())
+    note_beginning(m, earlier or m.o)
+    m.fl = counter(m.gid)
+    call('HSET', KEYS[1], 'gid', m.gid, 'g0', int(m.o), 't0', m.t, 'gl', m.gl, 'fl', int(m.fl))
+    call(publish, base .. 't', 'G ' .. m.gid .. '\n')
+end
+
 local m = check()
 -- Somebody may have set the head back.
 if tonumber(ARGV[OWN + 1] or 0) > m.o then put_in_order(m, int(m.o)) end

@@ -6,9 +6,9 @@ local function place(cid, s)
     local noted = s.n and call('HGET', base .. 'c:' .. s.n, cid)
     if noted then
         local seq, cursor, ep = string.match(noted, '^(%d+) (%d+) (%d+)$')
-        if ep == s.ep then return seq, cursor end
+        if ep == s.ep then return seq, cursor, noted end
     end
-    return s.q, s.c
+    return s.q, s.c, noted
 end
 
 local function read_session(cid)

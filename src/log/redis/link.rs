@@ -178,7 +178,8 @@ impl Link {
             let end = range.end.as_ref().map_or(0, |end| end.offset);
             range.first_kept == 0 || end <= after || !range.records.is_empty()
         });
-        if !is_in_order && mend(&self.context, &self.realm, after).await? > 0 {
+        // Rare, and large.
+        if !is_in_order && Box::pin(mend(&self.context, &self.realm, after)).await? > 0 {
             return Err(LogError { retry_after: RETRY_AFTER });
         }
         range.ok_or_else(|| nonsense("records"))

@@ -45,7 +45,7 @@ use tokio::{
 
 pub use context::RedisLimits;
 pub use driver::RedisDriver;
-pub use scripts::{Head, PRELUDE};
+pub use scripts::{APPEND, Head, PRELUDE};
 
 use self::{
     context::{Context, HOLD, RETRY_AFTER},

@@ -42,7 +42,7 @@ pub(super) async fn read(
         let is_last = entries.len() < count;
         let Some(found) = after_of(entries, after) else {
             // The next try finds the log in order.
-            mend(context, realm, after).await?;
+            Box::pin(mend(context, realm, after)).await?;
             return Err(nonsense("records"));
         };
         records.extend(found);

@@ -9,42 +9,48 @@ use bytes::Bytes;
 
 use crate::{clock::random_bytes, config::LogProfile, redis_client::Script};
 
-/// In front of every script: the generation of the log, and appending to it.
+/// In front of every script: the generation of the log.
 pub const PRELUDE: &str = include_str!("../lua/prelude.lua");
+/// Behind it, in scripts that append to the log.
+pub const APPEND: &str = concat!(
+    include_str!("../lua/entries.lua"),
+    include_str!("../lua/order.lua"),
+    include_str!("../lua/append.lua")
+);
+const ENTRIES: &str = include_str!("../lua/entries.lua");
+const ORDER: &str = include_str!("../lua/order.lua");
 const PEOPLE: &str = include_str!("../lua/people.lua");
+const MEMBERS: &str = include_str!("../lua/members.lua");
 const SNAPSHOT: &str = include_str!("../lua/snapshot.lua");
 const PLACES: &str = include_str!("../lua/places.lua");
 const ROOMS: &str = include_str!("../lua/rooms.lua");
 const SESSION: &str = include_str!("../lua/session.lua");
 
 macro_rules! script {
-    ($name:ident, $label:literal, $repeatable:literal, [$($part:expr),*]) => {
-        pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new($label, &[PRELUDE, $($part),*], $repeatable));
+    ($name:ident, $label:literal, $repeatable:literal, [$($part:expr),*], $file:literal) => {
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            let own = include_str!(concat!("../lua/", $file, ".lua"));
+            Script::new($label, &[PRELUDE, $($part,)* own], $repeatable)
+        });
     };
 }
 
 // Repeating a publish is for those who know the ids of all its records.
-script!(PUBLISH, "publish", false, [PEOPLE, PLACES, include_str!("../lua/publish.lua")]);
-script!(OPEN, "open", true, [PEOPLE, SNAPSHOT, include_str!("../lua/open.lua")]);
-script!(CLAIM, "claim", true, [PEOPLE, SNAPSHOT, SESSION, include_str!("../lua/claim.lua")]);
-script!(LEAVE, "checkpoint", true, [include_str!("../lua/leave.lua")]);
-script!(FORGET, "session", true, [include_str!("../lua/forget.lua")]);
-script!(LOOK, "session", true, [SESSION, include_str!("../lua/look.lua")]);
-script!(
-    MEMBERSHIPS,
-    "memberships",
-    true,
-    [PEOPLE, SNAPSHOT, include_str!("../lua/memberships.lua")]
-);
-script!(WORKSPACES, "workspaces", true, [include_str!("../lua/workspaces.lua")]);
-script!(BEAT, "beat", true, [include_str!("../lua/beat.lua")]);
-script!(CHAT, "chat", true, [PEOPLE, PLACES, ROOMS, include_str!("../lua/chat.lua")]);
-script!(PAGE, "chat", true, [include_str!("../lua/page.lua")]);
-script!(PLACE, "node_path", true, [PLACES, include_str!("../lua/place.lua")]);
-script!(READ, "range", true, [include_str!("../lua/read.lua")]);
-script!(MEND, "range", true, [include_str!("../lua/mend.lua")]);
-script!(REPORT, "report", true, [include_str!("../lua/report.lua")]);
+script!(PUBLISH, "publish", false, [APPEND, PEOPLE, MEMBERS, PLACES], "publish");
+script!(OPEN, "open", true, [APPEND, PEOPLE, MEMBERS, SNAPSHOT], "open");
+script!(CLAIM, "claim", true, [ENTRIES, PEOPLE, SNAPSHOT, SESSION], "claim");
+script!(LEAVE, "checkpoint", true, [], "leave");
+script!(FORGET, "session", true, [], "forget");
+script!(LOOK, "session", true, [SESSION], "look");
+script!(MEMBERSHIPS, "memberships", true, [PEOPLE, SNAPSHOT], "memberships");
+script!(WORKSPACES, "workspaces", true, [], "workspaces");
+script!(BEAT, "beat", true, [], "beat");
+script!(CHAT, "chat", true, [APPEND, PEOPLE, MEMBERS, PLACES, ROOMS], "chat");
+script!(PAGE, "chat", true, [], "page");
+script!(PLACE, "node_path", true, [PLACES], "place");
+script!(READ, "range", true, [ENTRIES], "read");
+script!(MEND, "range", true, [ENTRIES, ORDER], "mend");
+script!(REPORT, "report", true, [ENTRIES, ORDER], "report");
 
 /// Without the prelude: it is of no realm.
 pub(super) static NODE: LazyLock<Script> =

@@ -8,7 +8,11 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::context::Context;
-use crate::{clock::random_bytes, log::PRELUDE, redis_client::Script};
+use crate::{
+    clock::random_bytes,
+    log::{APPEND, PRELUDE},
+    redis_client::Script,
+};
 
 const RULES: &str = include_str!("../lua/rules.lua");
 const SETTLE: &str = include_str!("../lua/settle.lua");
@@ -21,9 +25,9 @@ macro_rules! script {
     };
 }
 
-script!(WRITE, "presence", [RULES, SETTLE, include_str!("../lua/write.lua")]);
-script!(SWEEP, "presence", [RULES, SETTLE, include_str!("../lua/sweep.lua")]);
-script!(KEEP, "presence", [RULES, SETTLE, include_str!("../lua/keep.lua")]);
+script!(WRITE, "presence", [APPEND, RULES, SETTLE, include_str!("../lua/write.lua")]);
+script!(SWEEP, "presence", [APPEND, RULES, SETTLE, include_str!("../lua/sweep.lua")]);
+script!(KEEP, "presence", [APPEND, RULES, SETTLE, include_str!("../lua/keep.lua")]);
 script!(READ, "status", [include_str!("../lua/read.lua")]);
 
 /// The own arguments of a script, after those that all scripts of a realm have.

@@ -19,8 +19,8 @@ const PAIRS: &[(&str, &str, &str, &str)] = &[
     ("places", "DEPTH_MAX", "bus/places.rs", "DEPTH_MAX"),
     ("places", "TWINS_MAX", "bus/places.rs", "TWINS_MAX"),
     ("places", "LOOKED_AT", "bus/places.rs", "LOOKED_AT"),
-    ("prelude", "ENTRY_RECORDS", "log/redis/publisher.rs", "RUN_RECORDS"),
-    ("prelude", "ENTRY_BYTES", "log/redis/publisher.rs", "RUN_BYTES"),
+    ("append", "ENTRY_RECORDS", "log/redis/publisher.rs", "RUN_RECORDS"),
+    ("append", "ENTRY_BYTES", "log/redis/publisher.rs", "RUN_BYTES"),
 ];
 
 /// The value of `name` in a line `local A, B = 1, 2`.

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Appends an event to everybody.
-const APPEND: &str = "
+const TELL: &str = "
     local m = check()
     local refused = refusal(m)
     if refused then return refused end
@@ -50,7 +50,7 @@ async fn f41_a_replica_that_left_is_missed() {
     let connection = context.client.dedicated(&head, "publish");
     let confirming = Confirming::new(connection, LogProfile::Ha);
     confirming.ready().await;
-    let script = Script::new("publish", &[PRELUDE, APPEND], false);
+    let script = Script::new("publish", &[PRELUDE, APPEND, TELL], false);
     let write = async || {
         let needed = confirming.needed();
         let wanted = (needed, Wanted::Confirmation);

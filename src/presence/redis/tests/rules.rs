@@ -14,6 +14,7 @@ use proptest::{
 use super::super::wire::{self, Row};
 use crate::{
     clock::random_connection_id,
+    log::PRELUDE,
     model::{ManualStatus, Status},
     presence::{
         DeviceRecord, Rules,
@@ -140,8 +141,7 @@ fn expected(user: &User, now_ms: u64, rules: Rules) -> (Status, Choice, u64, u64
 /// The users of whom a script with these rules says something else than `merge`.
 async fn differences(server: &Server, rules_text: &str) -> Vec<String> {
     let client = server.client();
-    let prelude = include_str!("../../../log/lua/prelude.lua");
-    let script = Script::new("other", &[prelude, rules_text, DECIDE], true);
+    let script = Script::new("other", &[PRELUDE, rules_text, DECIDE], true);
     let mut runner = TestRunner::new(Config::default());
     let mut differences = Vec::new();
     for now_ms in (0..40).map(|round| 1_764_000_000_000 + round * 61_000 + round % 2 * 123) {

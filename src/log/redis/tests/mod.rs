@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use redis::{Pipeline, Value};
 
-use super::{RedisLimits, RedisLog, context::arg, reply::as_text, scripts::PRELUDE};
+use super::{
+    RedisLimits, RedisLog,
+    context::arg,
+    reply::as_text,
+    scripts::{APPEND, PRELUDE},
+};
 use crate::{
     clock::{Clock, random_connection_id},
     config::LogProfile,
@@ -313,7 +318,8 @@ async fn a_script_finds_the_tag_of_any_record() {
     let log = node(client(&server), "n1", limits(&bounds()), clock).await;
     let realm = id("default");
     let answers = log.append(&realm, mixed_batch(150)).await;
-    let script = Script::new("range", &[PRELUDE, "return { tag_at(ARGV[OWN]) or '' }"], true);
+    let script =
+        Script::new("range", &[PRELUDE, APPEND, "return { tag_at(ARGV[OWN]) or '' }"], true);
     for answer in answers {
         let place = answer.unwrap().position;
         let found = log.context.run(&realm, &script, [arg(place.offset)]).await.unwrap();
