@@ -3,27 +3,39 @@
 //! A node whose log is away is not ready, and keeps its sockets for a while: they are
 //! served when the log is back. If it stays away they are told to try another node.
 //!
-//! Invariants: a part that does not move for [`PATIENCE`] is a reason against the
-//! node within a second; so is this task, when it does not get to run.
+//! Invariants:
+//! - a node is not ready before `limits.log_not_ready_after` has passed since the last
+//!   answer of its log;
+//! - a part that does not move for [`PATIENCE`] is a reason against the node within a
+//!   second; so is this task, when it does not get to run;
+//! - feeling the pulse, which may take as long as a slow log, delays no look.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use crate::{
     config::Limits,
     lifecycle::{CancellationToken, Readiness},
+    log::ASKED_EVERY,
     node::{Node, Pulse, Stuck},
 };
 
 /// How long a part, or the whole runtime, may stand still.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often is looked.
-const PASS: Duration = Duration::from_millis(500);
+/// Time between two pulses.
+const REST: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the log answers.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How much earlier than it must a node says that it is not ready, so that a busy machine
+/// is not too late.
+const SPARE: Duration = Duration::from_millis(300);
 
 /// Looks after one node.
 #[derive(Debug)]
@@ -36,23 +48,28 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// Looks until `stop` is cancelled.
     pub(super) async fn run(self, stop: CancellationToken) {
-        let mut pulse = Pulse::new(Arc::clone(&self.node), PATIENCE);
-        let mut passes = interval(PASS);
-        passes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pulse = Pulse::new(Arc::clone(&self.node), PATIENCE);
+        let mut feeling = Box::pin(feel(pulse, Duration::ZERO));
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut felt, mut fails_since) = (Vec::new(), None);
         let mut known = Vec::new();
         loop {
-            // Both are cancel safe, stop comes first.
+            // All are cancel safe, stop comes first.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = passes.tick() => {}
+                (pulse, stuck) = &mut feeling => {
+                    (felt, fails_since) = (stuck, pulse.log_fails_since());
+                    feeling = Box::pin(feel(pulse, REST));
+                }
+                _ = looks.tick() => {}
             }
             self.readiness.beat(PATIENCE);
-            let mut stuck = pulse.feel().await;
-            let away_for = pulse.log_away_for();
-            // The next look may be too late.
-            let not_ready = self.limits.borrow().log_not_ready_after;
-            if !away_for.is_zero() && away_for >= not_ready.saturating_sub(PASS) {
+            let failing = fails_since.map(|since: Instant| since.elapsed());
+            let away_for = self.node.log_silent_for().max(failing).unwrap_or_default();
+            let mut stuck = felt.clone();
+            if away_for >= unanswered(self.limits.borrow().log_not_ready_after) {
                 stuck.push(Stuck::Log);
             }
             if stuck != known {
@@ -94,4 +111,19 @@ impl Watchdog {
             tracing::error!(?stuck, "a part of the node does not move");
         }
     }
+}
+
+/// Feels the pulse after a `rest`.
+async fn feel(mut pulse: Pulse, rest: Duration) -> (Pulse, Vec<Stuck>) {
+    sleep(rest).await;
+    let stuck = pulse.feel().await;
+    (pulse, stuck)
+}
+
+/// How long a question may stay without an answer, for a node that must not be ready any
+/// more `not_ready_after` the last answer: the log may have fallen silent directly after
+/// it, and the next question and the next look take their time. A short limit would leave
+/// nothing for the answer: it gets half of it.
+fn unanswered(not_ready_after: Duration) -> Duration {
+    not_ready_after.saturating_sub(ASKED_EVERY + LOOK + SPARE).max(not_ready_after / 2)
 }

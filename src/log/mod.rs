@@ -49,6 +49,9 @@ use crate::model::{
     Topic, UserId,
 };
 
+/// The longest time that a backend that can be away goes without asking its server anything.
+pub const ASKED_EVERY: Duration = Duration::from_millis(500);
+
 /// Records, sessions and memberships of all realms.
 ///
 /// Every method may be called from any task. None of them delivers anything by
@@ -307,9 +310,8 @@ pub trait RealmLog: Send + Sync {
     /// Safe: it only reads.
     fn nodes(&self) -> impl Future<Output = Result<Vec<ClusterNode>, LogError>> + Send;
 
-    /// How long the backend has not answered: since the last answer that it gave to
-    /// anything, when it has been asked since. `None` while all is answered, and for a
-    /// backend that can't be away. Asking this costs nothing and asks nobody: a backend
-    /// that can be away looks after itself, at least each second for each tail.
+    /// How long the backend has not answered a question. `None` while all is answered, and
+    /// for a backend that can't be away. Asking this costs nothing and asks nobody: a
+    /// backend that can be away looks after itself, every [`ASKED_EVERY`] for each server.
     fn silent_for(&self) -> Option<Duration>;
 }

@@ -64,7 +64,7 @@ pub const REDIS_COMMANDS: [&str; 18] = [
     "other",
 ];
 /// What connections to Redis are for.
-pub const REDIS_ROLES: [&str; 5] = ["pool", "publish", "claim", "subscribe", "other"];
+pub const REDIS_ROLES: [&str; 6] = ["pool", "lease", "publish", "claim", "subscribe", "other"];
 
 const DIALECT_VALUES: Values = Values::Closed(&DIALECTS);
 const PUBLISH_RESULTS: [&str; 6] =

@@ -3,7 +3,10 @@
 //! Invariants: sockets are kept while the log may come back soon; a node that gave them
 //! up takes no new ones before it is back.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::Node;
 use crate::{
@@ -42,6 +45,12 @@ impl Node {
     #[must_use]
     pub fn log_name(&self) -> &'static str {
         self.log.name()
+    }
+
+    /// How long the log has not answered, by its own account. Asks nobody.
+    #[must_use]
+    pub fn log_silent_for(&self) -> Option<Duration> {
+        self.log.silent_for()
     }
 
     /// What the log tells other nodes of this one; its numbers are those of now.

@@ -42,9 +42,9 @@ impl Stuck {
     }
 }
 
-/// How long the log may take to answer one question; a log that has been silent for so
-/// long is not asked.
-const LOG_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the log may take to answer one question, a new connection to it included; a log
+/// that has been silent for so long is not asked.
+const LOG_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Records that are looked at beyond a tail that does not move.
 const NEWER_MAX: usize = 256;
@@ -80,7 +80,8 @@ impl Pulse {
         Self { node, patience, hubs, tails, seen, log_fails_since: None }
     }
 
-    /// The hubs and tails that are stuck now. Call it several times within the patience.
+    /// The hubs and tails that are stuck now. Call it several times within the patience; a
+    /// slow log makes it take long.
     ///
     /// # Cancel safety
     ///
@@ -116,11 +117,10 @@ impl Pulse {
         stuck
     }
 
-    /// How long the log has not answered, by its own account or by what was asked here.
+    /// Since when questions to the log fail.
     #[must_use]
-    pub fn log_away_for(&self) -> Duration {
-        let failing = self.log_fails_since.map(|since| since.elapsed());
-        self.node.log.silent_for().max(failing).unwrap_or_default()
+    pub fn log_fails_since(&self) -> Option<Instant> {
+        self.log_fails_since
     }
 
     fn has_stuck_hub(&mut self) -> bool {

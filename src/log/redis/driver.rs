@@ -3,7 +3,7 @@
 //! Invariants: a realm has one publisher for as long as the node runs; a tail lives until
 //! it is lost, or until nobody hears it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    super::{LogError, Tail},
+    super::{ASKED_EVERY, LogError, Tail},
     context::Context,
     controls::Controls,
     faith::Faith,
@@ -22,9 +22,6 @@ use super::{
     tail::Beginning,
 };
 use crate::{lifecycle::CancellationToken, model::RealmId};
-
-/// The longest time between two beats: `/ready` has to know of a silence soon.
-const BEAT_MAX: Duration = Duration::from_secs(1);
 
 /// A tail, or why there is none.
 pub(super) type Started = Result<Tail, LogError>;
@@ -73,7 +70,7 @@ impl RedisDriver {
     /// Dropping the future ends every tail and publisher.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        let every = self.context.limits.heartbeat.min(BEAT_MAX);
+        let every = self.context.limits.heartbeat.min(ASKED_EVERY);
         let (lease, context) = (Arc::clone(&self.lease), Arc::clone(&self.context));
         let mut leases = JoinSet::new();
         leases.spawn(async move { lease.keep(&context, every).await });

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
-    super::LogError,
+    super::{ASKED_EVERY, LogError},
     context::{Context, HOLD, RETRY_AFTER, arg, millis, nonsense, text, unavailable},
     nodes::Asker,
     range::{READ_AT_ONCE, after_of, mend},
@@ -29,6 +29,10 @@ const LEASE_REMEMBERED: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether the fence has opened.
 const PASS: Duration = Duration::from_millis(50);
+
+/// What a question over the pool may take longer than one answer of Redis: a connection is
+/// tried before it is used, and a new one logs in and asks for the role.
+const POOL_SPARE: Duration = Duration::from_secs(1);
 
 /// What asks Redis on behalf of one tail.
 #[derive(Debug, Clone)]
@@ -68,7 +72,9 @@ impl Link {
         begins: &'static [u8],
     ) -> Result<End, LogError> {
         let asked_at = Instant::now();
-        self.asker.asked();
+        // In a cluster nobody else may ask this server.
+        let spare = if self.context.limits.is_sharded { Duration::ZERO } else { POOL_SPARE };
+        self.asker.asked(spare);
         let own = [millis(lease), millis(LEASE_REMEMBERED), Bytes::from_static(begins)];
         let reply = self.context.run(&self.realm, &BEAT, own).await;
         let reply = reply.map_err(|error| unavailable("beat", &error))?;
@@ -84,9 +90,13 @@ impl Link {
         Ok(end)
     }
 
-    /// Renews the lease for ever.
+    /// Renews the lease for ever, in a cluster often enough that a silence of the realm's
+    /// server is known soon.
     pub(super) async fn beat(self) {
-        let mut beats = interval(self.context.limits.heartbeat);
+        let limits = &self.context.limits;
+        let every = limits.heartbeat;
+        let every = if limits.is_sharded { every.min(ASKED_EVERY) } else { every };
+        let mut beats = interval(every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;

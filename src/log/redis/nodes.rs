@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use redis::{Pipeline, Value};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     super::{ClusterNode, LogError, ThisNode},
@@ -27,6 +27,9 @@ use super::{
     wire,
 };
 use crate::redis_client::{RedisClient, RedisError};
+
+/// How long the connection of the lease may take to open before the first beat.
+const READY: Duration = Duration::from_secs(1);
 
 /// Since when questions wait for their answer, by who asks them.
 #[derive(Debug, Default)]
@@ -40,8 +43,8 @@ pub(super) struct Asker {
 }
 
 impl Health {
-    fn asked(&self, number: u64) {
-        self.0.lock().entry(number).or_insert_with(Instant::now);
+    fn asked(&self, number: u64, spare: Duration) {
+        self.0.lock().entry(number).or_insert_with(|| Instant::now() + spare);
     }
 
     fn answered(&self, number: u64) {
@@ -59,9 +62,9 @@ impl Asker {
         Self { lease: Arc::clone(lease), number }
     }
 
-    /// Something is asked, if it is not yet.
-    pub(super) fn asked(&self) {
-        self.lease.health.asked(self.number);
+    /// Something is asked, if it is not yet; the first `spare` of the wait is no silence.
+    pub(super) fn asked(&self, spare: Duration) {
+        self.lease.health.asked(self.number, spare);
     }
 
     /// It was answered.
@@ -137,12 +140,20 @@ impl Lease {
     /// Renews the lease again and again; returns when another node has the name.
     pub(super) async fn keep(self: Arc<Self>, context: &Context, every: Duration) -> Taken {
         let asker = Asker::new(&self);
+        let key = key(&context.client);
+        // Of its own: who waits for a connection of the pool knows nothing of Redis.
+        let connection = context.client.dedicated(&key, "lease");
+        if timeout(READY, connection.ready()).await.is_err() {
+            tracing::debug!("the connection of the lease is not open");
+        }
         let count = |result| {
             context.metrics.lease_renewals_total.with_label_values(&[result]).inc();
         };
         loop {
-            asker.asked();
-            match call(&context.client, &self.node, "beat", self.incarnation).await {
+            asker.asked(Duration::ZERO);
+            let args = args(&self.node, "beat", self.incarnation);
+            let answer = connection.run(&NODE, &[&key], &args, None).await;
+            match answer.map(|(value, _)| Reply::new(value)) {
                 Ok(reply) if reply.word() == Some("TAKEN") => {
                     count("taken");
                     return Taken;
@@ -169,7 +180,7 @@ impl Lease {
 
     /// The live nodes.
     pub(super) async fn nodes(&self, context: &Context) -> Result<Vec<ClusterNode>, LogError> {
-        let key = format!("{}:nodes", context.client.prefix());
+        let key = key(&context.client);
         let mut command = Pipeline::new();
         command.cmd("HGETALL").arg(&key);
         command.cmd("TIME");
@@ -196,15 +207,55 @@ async fn call(
     what: &'static str,
     incarnation: u64,
 ) -> Result<Reply, RedisError> {
-    let key = format!("{}:nodes", client.prefix());
+    let args = args(node, what, incarnation);
+    Ok(Reply::new(client.run(&NODE, &[&key(client)], &args).await?))
+}
+
+fn key(client: &RedisClient) -> String {
+    format!("{}:nodes", client.prefix())
+}
+
+fn args(node: &ThisNode, what: &'static str, incarnation: u64) -> [Bytes; 6] {
     let is_draining = node.facts.is_draining.load(Ordering::Relaxed);
-    let args = [
+    [
         Bytes::from_static(what.as_bytes()),
         text(&node.id),
         arg(incarnation),
         millis(node.lease),
         arg(node.facts.connections.load(Ordering::Relaxed)),
         Bytes::from_static(if is_draining { b"1" } else { b"0" }),
-    ];
-    Ok(Reply::new(client.run(&NODE, &[&key], &args).await?))
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: silence counts from the question that has waited longest, less what it may take
+    /// to ask; an answer ends that of its asker only, and so does the end of the asker.
+    #[tokio::test(start_paused = true)]
+    async fn silence_counts_from_the_oldest_question_without_an_answer() {
+        let facts = Arc::default();
+        let lease = Duration::from_secs(10);
+        let node = ThisNode { id: Arc::from("n"), lease, facts };
+        let (health, askers) = (Health::default(), AtomicU64::new(0));
+        let lease = Arc::new(Lease { node, me: Arc::from("n#1"), incarnation: 1, health, askers });
+        let (one, other) = (Asker::new(&lease), Asker::new(&lease));
+        let second = Duration::from_secs(1);
+        assert_eq!(lease.silent_for(), None);
+        one.asked(Duration::ZERO);
+        sleep(second).await;
+        other.asked(second);
+        one.asked(Duration::ZERO);
+        assert_eq!(lease.silent_for(), Some(second), "asking again changes nothing");
+        one.answered();
+        assert_eq!(lease.silent_for(), Some(Duration::ZERO));
+        sleep(second * 3).await;
+        assert_eq!(lease.silent_for(), Some(second * 2));
+        one.asked(Duration::ZERO);
+        drop(other);
+        assert_eq!(lease.silent_for(), Some(Duration::ZERO));
+        one.answered();
+        assert_eq!(lease.silent_for(), None);
+    }
 }

@@ -15,16 +15,18 @@ async fn a_silent_log_is_away_until_it_answers() {
     let stage = Stage::new(&log);
     stage.publish(1).await;
     let mut pulse = Pulse::new(std::sync::Arc::clone(&stage.node), Duration::from_secs(3));
-    assert_eq!((pulse.feel().await, pulse.log_away_for()), (vec![], Duration::ZERO));
+    let silent_for = || stage.node.log_silent_for();
+    assert_eq!((pulse.feel().await, silent_for()), (vec![], None));
     log.faults.be_away(true);
     for pass in 1..=120 {
         tokio::time::advance(PASS).await;
         assert_eq!(pulse.feel().await, [] as [Stuck; 0]);
-        assert_eq!(pulse.log_away_for(), PASS * pass);
+        assert_eq!(silent_for(), Some(PASS * pass));
     }
+    assert_eq!(pulse.log_fails_since(), None, "who is silent is not asked");
     log.faults.be_away(false);
     pulse.feel().await;
-    assert_eq!(pulse.log_away_for(), Duration::ZERO);
+    assert_eq!((silent_for(), pulse.log_fails_since()), (None, None));
 }
 
 /// Goal: a node that gave its sockets up has closed all of them with 1013 and keeps their
