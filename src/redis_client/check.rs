@@ -1,11 +1,11 @@
 //! Whether servers can hold the log, asked once at the start.
 //!
-//! Invariants: what could lose acknowledged events is refused; what is only unwise,
-//! or may not be asked, is warned about.
+//! Invariants: what could lose acknowledged events is refused, and so is a user who may not
+//! do all that is needed; what is only unwise is warned about.
 
 use redis::{Cmd, Value, cmd};
 
-use super::{RedisClient, RedisError, StartError, connect, reply, settings::Address};
+use super::{RedisClient, RedisError, StartError, connect, reply, rights, settings::Address};
 
 /// The oldest version that has what the scripts use.
 const OLDEST: (u32, u32) = (7, 0);
@@ -16,17 +16,10 @@ const EVICTION_DEFECT: [(u32, u32, u32); 2] = [(7, 2, 0), (8, 6, 3)];
 
 /// Asks every primary.
 pub(super) async fn run(client: &RedisClient, is_ha: bool) -> Result<(), StartError> {
+    rights::check(client, is_ha).await?;
     let addresses = client.0.topology.primaries().await.map_err(StartError::Unreachable)?;
     for address in addresses {
-        let info = ask(client, &address, &cmd("INFO")).await;
-        let info = match info {
-            Ok(info) => info,
-            Err(RedisError::Server { code, message }) => {
-                tracing::warn!(%address, code, message, "redis may not be asked for INFO: unchecked");
-                continue;
-            }
-            Err(error) => return Err(StartError::Unreachable(error)),
-        };
+        let info = ask(client, &address, &cmd("INFO")).await.map_err(StartError::Unreachable)?;
         let info = Info(reply::text(&info).unwrap_or_default());
         refuse(&info, is_ha)?;
         warn(client, &address, &info).await;

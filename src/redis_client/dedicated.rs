@@ -137,49 +137,54 @@ impl Dedicated {
         let live = self.shared.current.borrow().clone();
         let mut live = live.ok_or_else(|| RedisError::unavailable("no connection"))?;
         let _in_flight = InFlight::new(&self.shared.in_flight);
-        let mut result =
-            exchange(&mut live.connection, script.by_hash(keys, args), wait_replicas).await;
+        let call = script.by_hash(keys, args);
+        let mut result = self.exchange(&mut live.connection, call, wait_replicas).await;
         if result.as_ref().is_err_and(|error| error.reaction() == Reaction::SendText) {
             let text = script.by_text(keys, args);
-            result = exchange(&mut live.connection, text, wait_replicas).await;
+            result = self.exchange(&mut live.connection, text, wait_replicas).await;
         }
         match &result {
             Ok(_) => {
                 self.shared.answered.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) if error.reaction() == Reaction::Resolve => {
+            Err(error) => {
                 self.shared.client.learn_from(&live.address, error);
-                live.broken.notify_one();
+                if error.reaction() == Reaction::Resolve {
+                    live.broken.notify_one();
+                }
             }
-            Err(_) => {}
         }
         let seconds = began.elapsed().as_secs_f64();
         let metrics = &self.shared.client.0.metrics;
         metrics.redis_command_seconds.with_label_values(&[script.name]).observe(seconds);
         result
     }
-}
 
-/// Sends one script, and the wait behind it.
-async fn exchange(
-    connection: &mut MultiplexedConnection,
-    script: Cmd,
-    wait_replicas: Option<(u32, Duration)>,
-) -> Result<(Value, Option<i64>), RedisError> {
-    let Some((replicas, longest)) = wait_replicas else {
-        return Ok((connect::send(connection, &script).await?, None));
-    };
-    let mut both = redis::Pipeline::with_capacity(2);
-    let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
-    both.add_command(script).cmd("WAIT").arg(replicas).arg(millis);
-    let answers = connect::send_all(connection, &both, COMMAND_TIMEOUT + longest).await?;
-    let mut answers = answers.into_iter();
-    let (Some(answer), Some(waited)) = (answers.next(), answers.next()) else {
-        return Err(RedisError::Unexpected { expected: "two answers" });
-    };
-    let answer = reply::accepted(answer)?;
-    // A wait that is refused proves nothing: no replica is known to have it.
-    Ok((answer, Some(reply::number(&waited).unwrap_or(0))))
+    /// Sends one script, and the wait behind it.
+    async fn exchange(
+        &self,
+        connection: &mut MultiplexedConnection,
+        script: Cmd,
+        wait_replicas: Option<(u32, Duration)>,
+    ) -> Result<(Value, Option<i64>), RedisError> {
+        let Some((replicas, longest)) = wait_replicas else {
+            return Ok((connect::send(connection, &script).await?, None));
+        };
+        let mut both = redis::Pipeline::with_capacity(2);
+        let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        both.add_command(script).cmd("WAIT").arg(replicas).arg(millis);
+        let answers = connect::send_all(connection, &both, COMMAND_TIMEOUT + longest).await?;
+        let mut answers = answers.into_iter();
+        let (Some(answer), Some(waited)) = (answers.next(), answers.next()) else {
+            return Err(RedisError::Unexpected { expected: "two answers" });
+        };
+        let answer = reply::accepted(answer)?;
+        // A wait that is refused proves nothing: no replica is known to have it.
+        let waited =
+            reply::accepted(waited).inspect_err(|error| self.shared.client.note_right(error));
+        let replicas = waited.ok().and_then(|waited| reply::number(&waited));
+        Ok((answer, Some(replicas.unwrap_or(0))))
+    }
 }
 
 /// Counts a call that waits for its answer.

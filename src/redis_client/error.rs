@@ -163,6 +163,19 @@ impl RedisError {
         }
     }
 
+    /// True when the user that logged in may not do it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Server { code, message } => reply::is_forbidden(code, message),
+            Self::Settings { .. }
+            | Self::Unavailable { .. }
+            | Self::Indeterminate { .. }
+            | Self::Busy
+            | Self::Unexpected { .. } => false,
+        }
+    }
+
     /// True when repeating later can help. Repeat what [may have been
     /// done](Self::may_be_applied) only where that is harmless.
     #[must_use]
@@ -216,6 +229,14 @@ pub enum StartError {
     /// The servers can't be asked.
     #[error("redis can't be asked")]
     Unreachable(#[source] RedisError),
+    /// The user that logs in may not do what is needed.
+    #[error(
+        "redis refuses what is needed: its user lacks {lacks} (docs/operations.md has them all)"
+    )]
+    Forbidden {
+        /// The rights, as `ACL SETUSER` has them.
+        lacks: String,
+    },
     /// The server lacks what is needed.
     #[error("redis {found} is too old: 7.0 or newer is needed")]
     TooOld {

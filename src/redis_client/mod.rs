@@ -24,6 +24,7 @@ mod error;
 mod pool;
 mod replicas;
 mod reply;
+mod rights;
 mod roles;
 mod script;
 mod sentinels;
@@ -40,7 +41,10 @@ use std::{fmt, sync::Arc};
 
 pub use redis::Value;
 use redis::{Cmd, Pipeline};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use crate::{config, metrics::Metrics};
 use connect::{send, send_all};
@@ -72,6 +76,8 @@ struct Inner {
     roles: Arc<Roles>,
     /// Whether pooled requests reach their server.
     pool: Wanted,
+    /// A right was missing.
+    forbidden: Notify,
     metrics: Arc<Metrics>,
 }
 
@@ -88,6 +94,7 @@ impl RedisClient {
             topology: Topology::new(Arc::clone(&settings)),
             pools: Pools::new(Arc::clone(&settings)),
             pool: roles.want("pool"),
+            forbidden: Notify::new(),
             roles,
             metrics: Arc::clone(metrics),
             settings,
@@ -112,6 +119,28 @@ impl RedisClient {
     /// Safe: it only reads.
     pub async fn check(&self, is_ha: bool) -> Result<(), StartError> {
         check::run(self, is_ha).await
+    }
+
+    /// Waits until a server refuses something that the user may not do.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn is_refused_a_right(&self) {
+        self.0.forbidden.notified().await;
+    }
+
+    /// Checks that the primaries let the user do what is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Forbidden`] names the rights; [`StartError::Unreachable`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is written.
+    pub async fn check_rights(&self, is_ha: bool) -> Result<(), StartError> {
+        rights::check(self, is_ha).await
     }
 
     /// Runs `script` on the primary in charge of the first of `keys`, over a pooled
@@ -281,8 +310,16 @@ impl RedisClient {
         is_in_charge
     }
 
-    /// Doubts that `address` is in charge when `error` says so.
+    /// Tells of a missing right when `error` says so.
+    fn note_right(&self, error: &RedisError) {
+        if error.is_forbidden() {
+            self.0.forbidden.notify_one();
+        }
+    }
+
+    /// Doubts that `address` is in charge when `error` says so, and tells of a missing right.
     fn learn_from(&self, address: &Address, error: &RedisError) {
+        self.note_right(error);
         if error.reaction() != Reaction::Resolve {
             return;
         }

@@ -41,6 +41,15 @@ const fn row(code: &'static str, reaction: Reaction, blame: Blame) -> Meaning {
     Meaning { code, text: "", reaction, blame, may_be_applied: false }
 }
 
+/// What a script says that was refused a right: Redis 7.0, and what came later.
+const FORBIDDEN_IN_SCRIPT: [&str; 2] =
+    ["The user executing the script can't", "ACL failure in script"];
+
+const fn forbidden_in_script(text: &'static str) -> Meaning {
+    let (reaction, blame) = (Reaction::Never, Blame::Operator);
+    Meaning { code: "ERR", text, reaction, blame, may_be_applied: true }
+}
+
 /// Every refusal that is expected from a server.
 pub const REPLIES: &[Meaning] = &[
     // Another server is in charge, or will be.
@@ -79,6 +88,8 @@ pub const REPLIES: &[Meaning] = &[
         may_be_applied: false,
     },
     row("NOPERM", Reaction::Never, Blame::Operator),
+    forbidden_in_script(FORBIDDEN_IN_SCRIPT[0]),
+    forbidden_in_script(FORBIDDEN_IN_SCRIPT[1]),
     row("EXECABORT", Reaction::Never, Blame::Bug),
     row("CROSSSLOT", Reaction::Never, Blame::Bug),
     Meaning {
@@ -103,6 +114,12 @@ const OTHER: Meaning = Meaning {
 pub(super) fn meaning(code: &str, message: &str) -> Meaning {
     let fits = |row: &&Meaning| row.code == code && message.contains(row.text);
     REPLIES.iter().find(fits).copied().unwrap_or(OTHER)
+}
+
+/// Whether an answer says that the user lacks a right.
+pub(super) fn is_forbidden(code: &str, message: &str) -> bool {
+    let in_script = || FORBIDDEN_IN_SCRIPT.iter().any(|text| message.contains(text));
+    code == "NOPERM" || code == "ERR" && in_script()
 }
 
 /// The answer, unless it is a refusal.

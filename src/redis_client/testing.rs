@@ -223,6 +223,15 @@ fn valkey() -> Option<PathBuf> {
     binaries.find_map(|one| Some(one.path().join("valkey-server")).filter(|path| path.exists()))
 }
 
+/// The words of the line below `# <kind>` in the document about rights.
+pub(crate) fn documented_rights(kind: &str) -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("# {kind}")));
+    let line = lines.nth(1).expect("the document has this kind");
+    line.split(' ').map(str::to_owned).collect()
+}
+
 /// Metrics for a test.
 pub(crate) fn metrics() -> Arc<Metrics> {
     Metrics::new("test", 1)

@@ -18,6 +18,7 @@ mod persistence;
 mod promises;
 mod pydio;
 mod rest;
+mod rights;
 mod support;
 mod tidy;
 mod ws;

@@ -19,6 +19,7 @@ use super::{
     publisher::Publisher,
     queue::{self, Jobs},
     replicas::Confirming,
+    rights,
     tail::Beginning,
 };
 use crate::{lifecycle::CancellationToken, model::RealmId};
@@ -74,6 +75,8 @@ impl RedisDriver {
         let (lease, context) = (Arc::clone(&self.lease), Arc::clone(&self.context));
         let mut leases = JoinSet::new();
         leases.spawn(async move { lease.keep(&context, every).await });
+        let mut watching = JoinSet::new();
+        watching.spawn(rights::watch(Arc::clone(&self.context), Arc::clone(&self.lease)));
         loop {
             // Every arm is cancel safe; stop, then what ended, then orders.
             tokio::select! {

@@ -27,6 +27,7 @@ mod queue;
 mod range;
 mod replicas;
 mod reply;
+mod rights;
 mod scripts;
 mod sessions;
 mod tail;

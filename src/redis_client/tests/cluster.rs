@@ -5,7 +5,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::{INCREMENT, next, text_of};
 use crate::{
-    config::RedisMode,
+    config::{Redis, RedisMode},
     lifecycle::CancellationToken,
     redis_client::{
         GapCause, Pushed, RedisClient,
@@ -24,13 +24,13 @@ const ARGS: &[&str] = &[
     "0",
 ];
 
-struct Cluster {
-    servers: Vec<Server>,
+pub(super) struct Cluster {
+    pub(super) servers: Vec<Server>,
 }
 
 impl Cluster {
     /// Three primaries, and so many replicas of the first.
-    async fn start(replicas: usize) -> Self {
+    pub(super) async fn start(replicas: usize) -> Self {
         let mut servers = Vec::new();
         for _ in 0..3 + replicas {
             servers.push(Server::start_with(ARGS).await);
@@ -74,10 +74,13 @@ impl Cluster {
         text(&self.servers[server].command(&["CLUSTER", "MYID"]).await).unwrap().to_owned()
     }
 
-    fn client(&self) -> RedisClient {
+    pub(super) fn config(&self) -> Redis {
         let servers: Vec<&Server> = self.servers.iter().collect();
-        let config = testing::config(RedisMode::Cluster, &servers[..2]);
-        RedisClient::new(&config, &testing::metrics()).unwrap()
+        testing::config(RedisMode::Cluster, &servers[..2])
+    }
+
+    fn client(&self) -> RedisClient {
+        RedisClient::new(&self.config(), &testing::metrics()).unwrap()
     }
 
     /// Gives the slot of `key`, with its keys, from one primary to another.

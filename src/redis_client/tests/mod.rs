@@ -12,6 +12,7 @@ use super::{Inbox, Pushed, Script, testing::PATIENCE};
 mod cluster;
 mod encrypted;
 mod replies;
+mod rights;
 mod sentinel;
 mod standalone;
 mod stub;

@@ -20,14 +20,14 @@ use crate::{
     },
 };
 
-struct Watched {
-    primary: Server,
+pub(super) struct Watched {
+    pub(super) primary: Server,
     replica: Server,
-    sentinel: Server,
+    pub(super) sentinel: Server,
 }
 
 impl Watched {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let quick = ["--repl-diskless-sync-delay", "0"];
         let primary = Server::start_with(&quick).await;
         let port = primary.port().to_string();
@@ -57,7 +57,7 @@ impl Watched {
     }
 
     /// A sentinel that is not there is named first.
-    fn config(&self) -> Redis {
+    pub(super) fn config(&self) -> Redis {
         let mut config = testing::config(RedisMode::Sentinel, &[&self.sentinel]);
         config.urls.insert(0, Secret::new(&format!("redis://127.0.0.1:{}", free_port())));
         config.sentinel_master = Some("main".to_owned());

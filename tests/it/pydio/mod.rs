@@ -11,7 +11,7 @@ mod requests;
 mod resume;
 mod rights;
 mod sessions;
-mod stage;
+pub(crate) mod stage;
 
 /// Names each test once for one node and once for two nodes that share a Redis.
 macro_rules! on_one_and_on_two {

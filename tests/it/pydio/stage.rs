@@ -153,17 +153,17 @@ impl Stage {
 }
 
 /// A file with a key, so that several processes know the same tokens.
-pub(super) struct KeyFile(tempfile::NamedTempFile);
+pub(crate) struct KeyFile(tempfile::NamedTempFile);
 
 impl KeyFile {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "one-secret-for-all-nodes-of-the-test").unwrap();
         Self(file)
     }
 
     /// The setting that names it.
-    pub(super) fn setting(&self) -> String {
+    pub(crate) fn setting(&self) -> String {
         format!("auth.secret_file={}", self.0.path().display())
     }
 }
