@@ -1,10 +1,20 @@
 -- Behind `entries`, in scripts that find the stream in disorder.
 
--- Whether an entry was written by a script of ours.
+-- Whether an entry could be read: it has all fields, and whole records.
 local function is_ours(entry)
-    local records = string.match(entry[1], '^%d+%-0$') and field(entry, 'r')
-    return records and string.find(records, '^%x+ . %d+ %d+ %d+\n') ~= nil
-        and field(entry, 'p') ~= nil and field(entry, 'g') ~= nil
+    local records, count = field(entry, 'r'), tonumber(field(entry, 'n') or 1)
+    local generation = field(entry, 'g')
+    if not (string.match(entry[1], '^%d+%-0$') and records and is_tag(field(entry, 'p')) and count
+        and generation and string.find(generation, '^%d+%.%x+$')) then
+        return false
+    end
+    local at = 1
+    for _ = 1, count do
+        local _, stop, tag, a, b, c = string.find(records, '^(%x+) . (%d+) (%d+) (%d+)\n', at)
+        if not is_tag(tag) then return false end
+        at = stop + a + b + c + 1
+    end
+    return at == #records + 1
 end
 
 -- Removes entries that somebody else wrote: the newest ones, and some after `offset`. Then

@@ -17,6 +17,8 @@ local FENCE_MS = 5000
 -- A node that fell silent so long before the last one is not asked what it saw.
 local SILENT_MS = 30000
 local GENERATIONS_KEPT = 16
+-- No number is as large: beyond 2^53 they are not exact.
+local MOST = 9e15
 -- Seconds that reports are kept: longer than any session lives.
 local REPORTS_LIVE_S = 8 * 86400
 
@@ -34,6 +36,10 @@ local function counter(gid)
     return tonumber(string.match(gid, '^(%d+)%.'))
 end
 
+local function is_tag(text)
+    return text and #text == 16 and string.find(text, '^%x+$') ~= nil
+end
+
 -- Notes every node that may know more than what is left, so that it has to report.
 local function suspect_all(gid)
     local newest = call('ZREVRANGE', base .. 'n', 0, 0, 'WITHSCORES')
@@ -48,10 +54,12 @@ local function suspect_all(gid)
     return #nodes
 end
 
--- A life of the log without a past: nothing that was sent before counts.
-local function begin_anew(rid)
-    local now = now_ms()
-    local m = { gid = int(now) .. '.' .. nonce, o = 0, t = ZERO, st = 'open', fl = now, lf = int(now),
+-- A life of the log without a past: nothing that was sent before counts. `before` is the
+-- generation that there was, if one is known.
+local function begin_anew(rid, before)
+    local from, newest = now_ms(), before and counter(before) or 0
+    if newest < MOST then from = math.max(from, newest + 1) end
+    local m = { gid = int(from) .. '.' .. nonce, o = 0, t = ZERO, st = 'open', fl = from, lf = int(from),
         by = 0, f = 1 }
     m.gl = m.gid
     call('DEL', base .. 'l', base .. 'pb', base .. 'gb')
@@ -128,8 +136,10 @@ local function check()
     local rid = string.match(info, 'master_replid:(%w+)')
     local m = { gid = v[2], o = tonumber(v[3]), t = v[4], st = v[5], dl = tonumber(v[6] or 0),
         fl = tonumber(v[7]), gl = v[8], lf = v[9], by = tonumber(v[10]) or 0, f = tonumber(v[11]) or 1 }
-    if not (m.gid and m.o and m.t and m.st and m.fl and m.gl and m.lf and counter(m.gid)) then
-        m = begin_anew(rid)
+    local is_whole = m.gid and counter(m.gid) and m.st and m.fl and m.gl and m.lf
+    local is_place = m.o and m.o >= 0 and m.o < MOST and m.o % 1 == 0 and is_tag(m.t)
+    if not (is_whole and is_place) then
+        m = begin_anew(rid, m.gid)
     else
         if v[1] ~= rid then begin_generation(m, rid) end
         if m.st == 'fenced' then settle(m) end

@@ -19,8 +19,19 @@ impl Ear {
 
     /// Publishes one event and returns its offset.
     async fn publish(&self) -> u64 {
-        let drafts = vec![Draft { body: event("x"), id: None }];
-        self.log.append(&id("third"), drafts).await.remove(0).unwrap().position.offset
+        publish(&self.log).await
+    }
+
+    /// Publishes one event, which begins the log anew: this tail is lost, and another one
+    /// believes it.
+    async fn publish_anew(&mut self) -> (u64, Loss) {
+        let log = Arc::clone(&self.log);
+        let renewed = async {
+            let loss = self.hear().await.unwrap_err();
+            self.tail = self.log.attach(&id("third")).await.unwrap();
+            loss
+        };
+        tokio::join!(publish(&log), renewed)
     }
 
     /// The offset of the next record that is heard, or why there is none.
@@ -35,6 +46,11 @@ impl Ear {
     }
 }
 
+async fn publish(log: &RedisLog) -> u64 {
+    let drafts = vec![Draft { body: event("x"), id: None }];
+    log.append(&id("third"), drafts).await.remove(0).unwrap().position.offset
+}
+
 async fn end(server: &Server) -> Option<u64> {
     let end = server.command(&["HGET", "hb:{third}:m", "o"]).await;
     as_text(&end).and_then(|end| end.parse().ok())
@@ -46,9 +62,11 @@ async fn k03_what_somebody_else_wrote_is_removed() {
     let server = Server::start().await;
     let mut ear = Ear::on(&server).await;
     let (stream, head) = ("hb:{third}:l", "hb:{third}:m");
-    let vandalisms: [&[&str]; 7] = [
+    let forged = "053b1437ccfcb274 e 2 41 11\ne:{}{}";
+    let vandalisms: [&[&str]; 8] = [
         &["XADD", stream, "99999999-0", "x", "y"],
         &["XADD", stream, "99999999-7", "r", "rubbish", "p", "0", "g", "0"],
+        &["XADD", stream, "88888888-0", "r", forged, "p", "053b1437ccfcb274", "g", "1.a"],
         &["HINCRBY", head, "o", "1000"],
         &["HINCRBY", head, "o", "-1"],
         &["HSET", head, "o", "0"],
@@ -72,9 +90,9 @@ async fn k03_what_somebody_else_wrote_is_removed() {
     let read = async || ear.log.range(&id("third"), 0, 100).await.ok();
     let records = eventually("the log", read).await;
     let offsets: Vec<u64> = records.iter().map(|record| record.position.offset).collect();
-    assert_eq!(offsets, (1..=13).collect::<Vec<u64>>());
+    assert_eq!(offsets, (1..=14).collect::<Vec<u64>>());
     let entries = server.command(&["XLEN", stream]).await;
-    assert_eq!(entries, Value::Int(13), "nothing foreign is left");
+    assert_eq!(entries, Value::Int(14), "nothing foreign is left");
 }
 
 /// Goal: a publish right after the end was set back is tried again, not refused.
@@ -105,4 +123,47 @@ async fn k03_a_hole_is_a_loss() {
     ear.tail = ear.log.attach(&id("third")).await.unwrap();
     let next = offset + 1;
     assert_eq!((ear.publish().await, ear.hear().await), (next, Ok(next)));
+}
+
+/// Goal: a head that makes no sense begins the log anew: nobody is silent, and everybody who
+/// was there is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn k03_a_head_without_sense_begins_anew() {
+    let server = Server::start().await;
+    let mut ear = Ear::on(&server).await;
+    let head = "hb:{third}:m";
+    for nonsense in [
+        ["o", "-5"],
+        ["o", "9223372036854775807"],
+        ["o", "9007199254740993"],
+        ["o", "nan"],
+        ["o", "1.5"],
+        ["o", "banana"],
+        ["t", ""],
+        ["t", "rubbish"],
+        ["gl", ""],
+        ["lf", ""],
+    ] {
+        let offset = ear.publish().await;
+        assert_eq!(ear.hear().await, Ok(offset), "{nonsense:?}");
+        server.command(&[&["HSET", head][..], &nonsense].concat()).await;
+        if matches!(nonsense, ["gl" | "lf", _]) {
+            server.command(&["HDEL", head, nonsense[0]]).await;
+        }
+        assert_eq!(ear.publish_anew().await, (1, Loss::Generation), "{nonsense:?}");
+    }
+}
+
+/// Goal: a generation from the future is followed by a newer one, so that nobody waits until
+/// its successor is believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn k03_a_generation_from_the_future_has_a_successor() {
+    let server = Server::start().await;
+    let mut ear = Ear::on(&server).await;
+    let future = "99999999999999.0011223344556677";
+    server.command(&["HSET", "hb:{third}:m", "gid", future, "gl", future]).await;
+    server.command(&["HDEL", "hb:{third}:m", "lf"]).await;
+    assert_eq!(ear.publish_anew().await, (1, Loss::Generation));
+    let now = server.command(&["HGET", "hb:{third}:m", "gid"]).await;
+    assert!(as_text(&now).unwrap().starts_with("100000000000000."), "{now:?}");
 }
