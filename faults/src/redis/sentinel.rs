@@ -29,7 +29,7 @@ pub struct Sentinels {
 
 impl Sentinels {
     /// Starts `replicas` + 1 servers with `options` and `sentinels` sentinels (down after
-    /// one second), and waits until each knows all others.
+    /// two seconds), and waits until each knows all others.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl Sentinels {
         let text = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\n\
              sentinel monitor {WATCHED} 127.0.0.1 {primary} {quorum}\n\
-             sentinel down-after-milliseconds {WATCHED} 1000\n\
+             sentinel down-after-milliseconds {WATCHED} 2000\n\
              sentinel failover-timeout {WATCHED} 5000\n\
              sentinel parallel-syncs {WATCHED} 2\n",
             folder.display()
