@@ -58,7 +58,7 @@ pub enum Inbound {
 pub enum Loss {
     /// The log began a new life, and records of the old one may be lost.
     Generation,
-    /// The next record is older than what is kept.
+    /// What comes next is not there: trimmed, or removed, or it does not follow.
     Retention,
 }
 

@@ -56,6 +56,8 @@ pub struct Course {
     kicked_ms: u64,
     /// Since when the log is known to end at an offset that the feed has not told.
     starving: Option<(u64, u64)>,
+    /// Where the log went on from another record than the one here, when it said so last.
+    broken_at: Option<u64>,
     /// Since when all that answers is of an older generation.
     outdated_ms: Option<u64>,
     probe: Asked,
@@ -92,6 +94,7 @@ impl Course {
             probed_at: 0,
             kicked_ms: 0,
             starving: None,
+            broken_at: None,
             outdated_ms: None,
             probe: None,
             report: None,
@@ -249,6 +252,11 @@ impl Course {
             out.push(Effect::Deliver(next));
         }
         if is_foreign {
+            // It was asked already, and holds what was delivered: the link behind that is
+            // wrong, and stays wrong.
+            if self.broken_at.replace(self.at.offset) == Some(self.at.offset) {
+                return self.lose(Loss::Retention, out);
+            }
             return self.doubt();
         }
         let has_rest = end.offset > self.at.offset;
@@ -356,6 +364,7 @@ impl Course {
     fn apply(&mut self, record: Arc<Record>, next: &mut Vec<Arc<Record>>) {
         let Position { offset, tag, .. } = record.position;
         self.behind.note(offset, tag);
+        self.broken_at = None;
         (self.at.offset, self.at.tag) = (offset, tag);
         if offset > self.highest.0 {
             self.highest = (offset, tag);

@@ -335,6 +335,29 @@ fn what_was_vouched_for_is_reported() {
 }
 
 #[test]
+fn k03_a_link_that_is_wrong_in_the_log_is_doubted_once() {
+    let broken = || {
+        let records = vec![linked(999, 11, 110)];
+        let end = Some(place("5.a", 11));
+        Input::Range(Range { asked_after: 10, end, first_kept: 1, records })
+    };
+    check(vec![
+        (1, forged(999, 11, 110), "read 10 gap"),
+        (2, broken(), "report 1 5.a 10"),
+        (3, verdict(1, "5.a", Verdict::Clean), "read 10 reconnect"),
+        (4, broken(), "lost Retention"),
+    ]);
+    // Who could go on in between doubts it again.
+    check(vec![
+        (1, forged(999, 11, 110), "read 10 gap"),
+        (2, broken(), "report 1 5.a 10"),
+        (3, verdict(1, "5.a", Verdict::Clean), "read 10 reconnect"),
+        (4, range(10, place("5.a", 11), 1, &[11]), "deliver 11"),
+        (5, forged(999, 12, 120), "read 11 gap"),
+    ]);
+}
+
+#[test]
 fn an_old_primary_is_not_believed_and_not_waited_for_for_ever() {
     let old = || Input::Meta(Some(place("4.z", 30)));
     check(vec![

@@ -5,7 +5,7 @@ local function is_ours(entry)
     local records, count = field(entry, 'r'), tonumber(field(entry, 'n') or 1)
     local generation = field(entry, 'g')
     if not (string.match(entry[1], '^%d+%-0$') and records and is_tag(field(entry, 'p')) and count
-        and generation and string.find(generation, '^%d+%.%x+$')) then
+        and generation and counter(generation)) then
         return false
     end
     local at = 1
@@ -25,7 +25,6 @@ local function put_in_order(m, offset)
         for _, entry in ipairs(entries) do
             if not is_ours(entry) then found = found + call('XDEL', l, entry[1]) end
         end
-        return #entries
     end
     clean(call('XRANGE', l, '(' .. offset .. '-0', '+', 'COUNT', '128'))
     local before

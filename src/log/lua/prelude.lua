@@ -32,8 +32,10 @@ local function now_ms()
     return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- The counter of a generation; nil for what is none.
 local function counter(gid)
-    return tonumber(string.match(gid, '^(%d+)%.'))
+    local number = tonumber(string.match(gid, '^(%d+)%.%x*$'))
+    return number and number < MOST and number or nil
 end
 
 local function is_tag(text)
@@ -57,8 +59,7 @@ end
 -- A life of the log without a past: nothing that was sent before counts. `before` is the
 -- generation that there was, if one is known.
 local function begin_anew(rid, before)
-    local from, newest = now_ms(), before and counter(before) or 0
-    if newest < MOST then from = math.max(from, newest + 1) end
+    local from = math.max(now_ms(), (before and counter(before) or 0) + 1)
     local m = { gid = int(from) .. '.' .. nonce, o = 0, t = ZERO, st = 'open', fl = from, lf = int(from),
         by = 0, f = 1 }
     m.gl = m.gid

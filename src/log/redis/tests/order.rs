@@ -22,8 +22,7 @@ impl Ear {
         publish(&self.log).await
     }
 
-    /// Publishes one event, which begins the log anew: this tail is lost, and another one
-    /// believes it.
+    /// Publishes one event, at which this tail is lost; another one believes it.
     async fn publish_anew(&mut self) -> (u64, Loss) {
         let log = Arc::clone(&self.log);
         let renewed = async {
@@ -141,6 +140,8 @@ async fn k03_a_head_without_sense_begins_anew() {
         ["o", "banana"],
         ["t", ""],
         ["t", "rubbish"],
+        ["gid", "9.zzzz"],
+        ["gid", "99999999999999999999.a"],
         ["gl", ""],
         ["lf", ""],
     ] {
@@ -151,6 +152,18 @@ async fn k03_a_head_without_sense_begins_anew() {
             server.command(&["HDEL", head, nonsense[0]]).await;
         }
         assert_eq!(ear.publish_anew().await, (1, Loss::Generation), "{nonsense:?}");
+    }
+}
+
+/// Goal: a link that is wrong in the log itself is a loss, and not doubted for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn k03_a_wrong_link_is_a_loss() {
+    let server = Server::start().await;
+    let mut ear = Ear::on(&server).await;
+    for offset in [1, 3, 5] {
+        assert_eq!((ear.publish().await, ear.hear().await), (offset, Ok(offset)));
+        server.command(&["HSET", "hb:{third}:m", "t", "deadbeefdeadbeef"]).await;
+        assert_eq!(ear.publish_anew().await, (offset + 1, Loss::Retention));
     }
 }
 
