@@ -47,8 +47,8 @@ impl Replicas {
     /// # Cancel safety
     ///
     /// Safe.
-    pub async fn follow(&self, follow: u32, is_appointed: impl Future<Output = Option<bool>>) {
-        let follow = follow.max(1);
+    pub async fn follow(&self, follow: u64, is_appointed: impl Future<Output = Option<bool>>) {
+        let follow = u32::try_from(follow).unwrap_or(u32::MAX).max(1);
         let missed_since = {
             let mut counted = self.0.lock();
             if follow >= counted.needed {

@@ -3,7 +3,8 @@
 -- messages that a room keeps, tags for records in one text, connection, user, number of the
 -- claim under which the connection is held; then those of the verb.
 --
--- Answers {'OK', gid, offset, tag, outcome, …}, {'NO', reason} or {'FENCED', gid}.
+-- Answers {'OK', gid, offset, tag, outcome, …}, {'NO', reason}, or what
+-- `refusal` says.
 local m = check()
 local refused = refusal(m)
 if refused then return refused end

@@ -1,7 +1,8 @@
 -- Takes a session over. Own arguments: connection, user, login session, lifetime in ms.
 --
 -- Answers {'OK', session, snapshot}, {'UNKNOWN'}, {'FORBIDDEN'}, {'STALE'} when records
--- that the session was sent may be lost, or {'FENCED', gid} while nobody knows yet.
+-- that the session was sent may be lost, {'FENCED', gid} while nobody knows yet, or
+-- what `refusal` says.
 local m = check()
 local cid, user, sid, ttl = ARGV[OWN], ARGV[OWN + 1], ARGV[OWN + 2], ARGV[OWN + 3]
 local s = read_session(cid)

@@ -2,7 +2,7 @@
 -- moment of issue of the token ('' when unknown), memberships allowed per user, tag and
 -- moment in microseconds for a record of seeds, then the topics of the seeds.
 --
--- Answers {'OK', snapshot} or {'FENCED', gid}.
+-- Answers {'OK', snapshot}, or what `refusal` says.
 local m = check()
 local refused = refusal(m)
 if refused then return refused end

@@ -7,7 +7,7 @@
 -- Answers {'OK', gid, …} with, for each: its (first) offset, a number; 'D <offset> <gid> <tag>'
 -- when its id stands for that one; 'C' when the id stands for another body; 'L' when a
 -- user would be in too many topics; 'W <first> <last>' when parts wait that have to be
--- merged before it.
+-- merged before it. Or what `refusal` says.
 local m = check()
 local window, memberships_max = ARGV[OWN], tonumber(ARGV[OWN + 1])
 local refused = refusal(m)

@@ -16,7 +16,7 @@ use super::{
     },
     RedisLog,
     context::{arg, millis, nonsense, text, unavailable},
-    replicas::Wanted,
+    replicas::Until,
     reply::{Reply, as_text},
     scripts::{CHAT, PAGE},
 };
@@ -56,7 +56,7 @@ impl RedisLog {
         ];
         own.extend(call.own);
         let publishing = self.publisher(realm).await?;
-        let over = (&publishing.claims, Wanted::Confirmation);
+        let over = (&publishing.claims, Until::Confirmed);
         let reply = context.write(realm, &CHAT, own, over).await?;
         match reply.word() {
             Some("OK") => {}

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     super::{ChatLimits, LogError},
-    replicas::{Confirming, Wanted},
+    replicas::{Confirming, Until},
     reply::{Reply, unexpected},
     scripts::Head,
 };
@@ -112,7 +112,7 @@ impl Context {
         realm: &RealmId,
         script: &Script,
         own: Vec<Bytes>,
-        (over, wanted): (&Confirming, Wanted),
+        (over, until): (&Confirming, Until),
     ) -> Result<Reply, LogError> {
         let began = Instant::now();
         // A connection that has just been asked for may not be open yet.
@@ -124,7 +124,7 @@ impl Context {
             let needed = over.needed();
             let mut args = self.args(needed);
             args.extend(own.iter().cloned());
-            let patience = match over.run(script, &head, &args, (needed, wanted)).await {
+            let patience = match over.run(script, &head, &args, (needed, until)).await {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => HOLD,
                 Err(error) if error.is_passing(script.is_repeatable) => READY,

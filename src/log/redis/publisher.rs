@@ -23,7 +23,7 @@ use super::{
     controls::{Controls, is_change},
     faith::Faith,
     queue::Waiting,
-    replicas::{Confirming, Wanted},
+    replicas::{Confirming, Until},
     reply::{Reply, unexpected},
     scripts::PUBLISH,
 };
@@ -304,8 +304,8 @@ impl Publisher {
             ]);
         }
         let head = context.key(&self.realm, "m");
-        let wanted = (needed, Wanted::Confirmation);
-        let Some(reply) = self.connection.run(&PUBLISH, &head, &args, wanted).await? else {
+        let until = (needed, Until::Confirmed);
+        let Some(reply) = self.connection.run(&PUBLISH, &head, &args, until).await? else {
             return Ok(None);
         };
         let answers = self.read(&reply, parcels).ok_or_else(|| unexpected("places"))?;

@@ -25,13 +25,13 @@ pub(super) struct Confirming {
     replicas: Option<Arc<Replicas>>,
 }
 
-/// What who runs a script wants beside its answer.
+/// How far what a script writes has to come before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// Nothing: what is lost will be found out.
-    Nothing,
-    /// That replicas have it, where the profile says so.
-    Confirmation,
+pub(super) enum Until {
+    /// The primary has it: what is lost will be found out.
+    Written,
+    /// The replicas have it, too, where the profile says so.
+    Confirmed,
 }
 
 impl Confirming {
@@ -73,9 +73,9 @@ impl Confirming {
         script: &Script,
         head: &str,
         args: &[Bytes],
-        (needed, wanted): (Option<u32>, Wanted),
+        (needed, until): (Option<u32>, Until),
     ) -> Result<Option<Reply>, RedisError> {
-        let needed = needed.filter(|_| wanted == Wanted::Confirmation);
+        let needed = needed.filter(|_| until == Until::Confirmed);
         let wait = needed.map(|needed| (needed, CONFIRM));
         let (value, confirmed) = self.connection.run(script, &[head], args, wait).await?;
         let reply = Reply::new(value);
@@ -83,7 +83,6 @@ impl Confirming {
             Some("FENCED") => return Ok(None),
             Some("REPLICAS") => {
                 if let (Some(replicas), Some(follow)) = (&self.replicas, reply.number(2)) {
-                    let follow = u32::try_from(follow).unwrap_or(u32::MAX);
                     replicas.follow(follow, self.connection.is_appointed()).await;
                 }
                 return Ok(None);

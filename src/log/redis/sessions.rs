@@ -19,7 +19,7 @@ use super::{
     super::{Checkpoint, Claim, Hold, LogError, Opening, Snapshot},
     context::{Context, arg, millis, nonsense, text, unavailable},
     people,
-    replicas::{Confirming, Wanted},
+    replicas::{Confirming, Until},
     reply::Reply,
     scripts::{CLAIM, FORGET, LEAVE, LOOK, OPEN},
 };
@@ -59,7 +59,7 @@ pub(super) async fn open(
     ];
     own.extend(identity.seeds.iter().map(|topic| Bytes::from(wire::address(topic))));
     // In the order of the claims, and not over what may be an old primary.
-    let over = (claims, Wanted::Nothing);
+    let over = (claims, Until::Written);
     let reply = context.write(&identity.realm, &OPEN, own, over).await?;
     let snapshot = reply.part(1).and_then(|part| people::snapshot(&part));
     let snapshot = snapshot.ok_or_else(|| nonsense("a snapshot"))?;
@@ -98,7 +98,7 @@ pub(super) async fn claim(
         millis(context.limits.session_ttl),
     ];
     // A claim that a failover undoes would leave two holders with one number.
-    let over = (claims, Wanted::Confirmation);
+    let over = (claims, Until::Confirmed);
     let reply = context.write(&identity.realm, &CLAIM, own, over).await?;
     match reply.word() {
         Some("UNKNOWN") => Ok(Claim::Unknown),

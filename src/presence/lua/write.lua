@@ -7,8 +7,8 @@
 -- {'ANEW', gid} when what this node wrote is not what Redis holds: it has to write all its
 -- users again, in a new epoch.
 local m = check()
-local refusal_now = refusal(m)
-if refusal_now then return refusal_now end
+local stopped = refusal(m)
+if stopped then return stopped end
 local epoch, begins, has_records = ARGV[OWN], ARGV[OWN + 1] == '1', ARGV[OWN + 2] == '1'
 local mark = m.gid .. ' ' .. epoch
 if begins then

@@ -186,7 +186,6 @@ impl Context {
             Some("REPLICAS") => {
                 let follow = answer.get(2).and_then(wire::number).unwrap_or(0);
                 let is_appointed = self.client.is_appointed(&realm.key);
-                let follow = u32::try_from(follow).unwrap_or(u32::MAX);
                 realm.replicas.follow(follow, is_appointed).await;
                 Err(Refusal::Fenced)
             }

@@ -1,7 +1,7 @@
 //! Writes that replicas have to confirm.
 
 use super::{
-    super::replicas::{Confirming, Wanted},
+    super::replicas::{Confirming, Until},
     *,
 };
 
@@ -53,8 +53,8 @@ async fn f41_a_replica_that_left_is_missed() {
     let script = Script::new("publish", &[PRELUDE, APPEND, TELL], false);
     let write = async || {
         let needed = confirming.needed();
-        let wanted = (needed, Wanted::Confirmation);
-        confirming.run(&script, &head, &context.args(needed), wanted).await.unwrap()
+        let until = (needed, Until::Confirmed);
+        confirming.run(&script, &head, &context.args(needed), until).await.unwrap()
     };
     let length = async || server.command(&["XLEN", "hb:{default}:l"]).await;
     assert!(write().await.is_none(), "it learns how many follow");
