@@ -4,6 +4,7 @@ use super::{
     super::replicas::{Confirming, Until},
     *,
 };
+use crate::redis_client::RedisError;
 
 /// Appends an event to everybody.
 const TELL: &str = "
@@ -51,20 +52,26 @@ async fn f41_a_replica_that_left_is_missed() {
     let confirming = Confirming::new(connection, LogProfile::Ha);
     confirming.ready().await;
     let script = Script::new("publish", &[PRELUDE, APPEND, TELL], false);
+    // Whether it wrote.
     let write = async || {
         let needed = confirming.needed();
         let until = (needed, Until::Confirmed);
-        confirming.run(&script, &head, &context.args(needed), until).await.unwrap()
+        match confirming.run(&script, &head, &context.args(needed), until).await {
+            Ok(reply) => reply.is_some(),
+            // A busy machine confirms late.
+            Err(RedisError::Indeterminate { .. }) => true,
+            Err(error) => panic!("{error}"),
+        }
     };
     let length = async || server.command(&["XLEN", "hb:{default}:l"]).await;
-    assert!(write().await.is_none(), "it learns how many follow");
+    assert!(!write().await, "it learns how many follow");
     assert_eq!(length().await, Value::Int(0));
-    assert!(write().await.is_some());
+    assert!(write().await);
     one.command(&["REPLICAOF", "NO", "ONE"]).await;
     follow(&server, 1).await;
-    assert!(write().await.is_none(), "it may be the primary");
+    assert!(!write().await, "it may be the primary");
     assert_eq!(length().await, Value::Int(1));
-    eventually("an end of that", async || write().await).await;
+    eventually("an end of that", async || write().await.then_some(())).await;
     other.freeze();
     let draft = Draft { body: event("x"), id: None };
     let answers = log.append(&realm, vec![draft.clone()]).await;
