@@ -32,6 +32,8 @@ pub(super) enum Frame {
     },
     /// `G <gid>\n`: the log began a new life.
     Generation(Generation),
+    /// `C <gid> <offset> <tag>\n`: the replicas have everything up to this place.
+    Confirmed(Position),
     /// `T <connection> <fencing> <owner>\n`: a session was claimed.
     Taken {
         /// The session.
@@ -71,6 +73,11 @@ pub(super) fn parse(message: &Bytes) -> Result<Frame, Malformed> {
             Ok(Frame::Records { generation, records })
         }
         "G" => Ok(Frame::Generation(generation(word()?)?)),
+        "C" => Ok(Frame::Confirmed(Position {
+            generation: generation(word()?)?,
+            offset: number(word()?)?,
+            tag: tag(word()?)?,
+        })),
         "T" => Ok(Frame::Taken {
             connection: ConnectionId::parse(word()?).map_err(|_| Malformed)?,
             fencing: number(word()?)?,
@@ -144,6 +151,12 @@ pub(super) fn write_piece(tag: Tag, entry: &Entry, whole: bool) -> Bytes {
     let line = format!("{tag} {kind} {} {} {}\n", address.len(), header.len(), body.len());
     let parts = [line.as_bytes(), address.as_bytes(), header.as_bytes(), body];
     Bytes::from(parts.concat())
+}
+
+/// Writes a [`Frame::Confirmed`].
+pub(super) fn write_confirmed(position: &Position) -> Bytes {
+    let Position { generation, offset, tag } = position;
+    Bytes::from(format!("C {} {offset} {tag}\n", generation.as_str()))
 }
 
 /// A record of the log. One that this version can't read keeps its place and says

@@ -43,7 +43,7 @@ pub(super) const REJECTED: Labels = Labels::Pairs("stage", "reason", &REASONS);
 pub(super) const REQUEST: Labels = Labels::Pairs("route", "status", &ROUTES);
 
 /// Scripts and commands that Redis is asked for.
-pub const REDIS_COMMANDS: [&str; 18] = [
+pub const REDIS_COMMANDS: [&str; 20] = [
     "publish",
     "open",
     "claim",
@@ -55,6 +55,8 @@ pub const REDIS_COMMANDS: [&str; 18] = [
     "node_path",
     "range",
     "beat",
+    "confirm",
+    "tell",
     "report",
     "nodes",
     "question",

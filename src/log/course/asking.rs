@@ -90,7 +90,7 @@ impl Course {
             Mode::Ended => return,
         }
         if let Some((offset, since_ms)) = self.starving {
-            if offset <= self.at.offset {
+            if offset <= self.heard() {
                 self.starving = None;
             } else if now_ms.saturating_sub(since_ms) >= BEHIND_MS {
                 self.starving = None;
@@ -98,12 +98,19 @@ impl Course {
                 self.kick(now_ms, out);
             }
         }
+        self.read_confirmed();
         if let Some(cause) = self.reading.cause
             && is_due(self.reading.asked, now_ms)
         {
             self.reading.asked = Some(now_ms + ANSWER_MS);
             self.reading.again = false;
             out.push(Effect::Read { after: self.at.offset, cause });
+        }
+        if let Some(holding) = &mut self.holding
+            && holding.is_due(now_ms)
+        {
+            holding.asked = Some(now_ms + ANSWER_MS);
+            out.push(Effect::Confirm);
         }
         let is_quiet = now_ms.saturating_sub(self.heard_ms.max(self.probed_ms)) >= QUIET_MS;
         let is_old = now_ms.saturating_sub(self.probed_ms) >= PROBE_MS;
@@ -117,7 +124,7 @@ impl Course {
     }
 }
 
-fn is_due(asked: Asked, now_ms: u64) -> bool {
+pub(super) fn is_due(asked: Asked, now_ms: u64) -> bool {
     asked.is_none_or(|due_ms| due_ms <= now_ms)
 }
 

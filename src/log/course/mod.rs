@@ -11,11 +11,14 @@
 //! - between the first sign of another generation and a clean verdict nothing is
 //!   delivered and nothing is vouched for;
 //! - at most one request of each kind is under way, and a lost one is repeated;
+//! - where replicas are waited for, nothing is delivered that they are not known to have;
 //! - memory is bounded; after [`Effect::Lost`] nothing more comes.
 //!
 //! Not here: sockets, bytes and scripts (the driver), who gets a record (`hub`).
 
+mod answers;
 mod asking;
+mod holding;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -26,7 +29,8 @@ use std::{mem, sync::Arc};
 pub use words::{Cause, Effect, Input, Range, Request, Verdict, Vouched, counter};
 
 use self::{
-    asking::{Asked, PENDING_MS, Reading, SLEPT_MS, retry},
+    asking::{Asked, Reading, SLEPT_MS, retry},
+    holding::{HELD_MS, Holding},
     trail::{Ahead, Behind},
 };
 use super::Loss;
@@ -63,6 +67,8 @@ pub struct Course {
     probe: Asked,
     report: Asked,
     reading: Reading,
+    /// `None` where no replica is waited for.
+    holding: Option<Holding>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +105,15 @@ impl Course {
             probe: None,
             report: None,
             reading: Reading::default(),
+            holding: None,
         }
+    }
+
+    /// The same for a log whose replicas are waited for: what they are not known to have is
+    /// held back. They have everything up to the start.
+    #[must_use]
+    pub fn held_back(self) -> Self {
+        Self { holding: Some(Holding::new(self.at.offset)), ..self }
     }
 
     /// The last record that was delivered, in the generation that is followed.
@@ -160,9 +174,13 @@ impl Course {
                     self.verdict(now_ms, generation, verdict, out);
                 }
             }
+            Input::Confirmed { position, is_answer } => {
+                self.confirmed(now_ms, &position, is_answer, out);
+            }
             Input::Failed(Request::Read) => retry(&mut self.reading.asked, now_ms),
             Input::Failed(Request::Probe) => retry(&mut self.probe, now_ms),
             Input::Failed(Request::Report) => retry(&mut self.report, now_ms),
+            Input::Failed(Request::Confirm) => self.not_confirmed(now_ms),
             Input::Tick => {}
         }
         self.ask(now_ms, out);
@@ -190,14 +208,23 @@ impl Course {
                     self.doubt();
                     break;
                 }
-            } else if self.follows(&record) {
-                self.apply(record, &mut next);
             } else {
+                let follows = self.follows(&record);
+                let is_next = offset == self.at.offset + 1;
+                let is_confirmed = self.is_confirmed(offset);
+                if follows && is_confirmed {
+                    self.apply(record, &mut next);
+                    continue;
+                }
                 // A record in its place with a wrong tag is no use later, either.
-                if offset != self.at.offset + 1 {
+                if follows || !is_next {
                     self.ahead.keep(self.at.offset, &record);
                 }
-                self.read(Cause::Gap);
+                if is_confirmed || (is_next && !follows) {
+                    self.read(Cause::Gap);
+                } else {
+                    self.hold_at_most(now_ms, HELD_MS);
+                }
             }
         }
         self.drain(&mut next);
@@ -214,123 +241,6 @@ impl Course {
         }
     }
 
-    fn range(&mut self, now_ms: u64, range: Range, out: &mut Vec<Effect>) {
-        if self.mode == Mode::Doubting || self.reading.asked.is_none() {
-            return;
-        }
-        self.reading.asked = None;
-        let Some(end) = range.end else { return self.doubt() };
-        if !self.is_current(now_ms, &end, range.asked_after, out) {
-            return;
-        }
-        let is_behind = end.offset > self.at.offset;
-        if is_behind && (range.first_kept == 0 || range.first_kept > self.at.offset + 1) {
-            return self.lose(Loss::Retention, out);
-        }
-        let mut next = Vec::with_capacity(range.records.len());
-        let mut is_foreign = false;
-        let mut has_hole = range.records.is_empty();
-        for record in range.records {
-            let Position { offset, tag, .. } = record.position;
-            if offset <= self.at.offset {
-                is_foreign = self.contradicts(offset, tag);
-            } else if self.follows(&record) {
-                self.apply(record, &mut next);
-            } else {
-                // The log itself goes on from another record than the one here.
-                is_foreign = offset == self.at.offset + 1;
-                has_hole = !is_foreign;
-                break;
-            }
-            if is_foreign {
-                break;
-            }
-        }
-        self.drain(&mut next);
-        let has_moved = !next.is_empty();
-        if has_moved {
-            out.push(Effect::Deliver(next));
-        }
-        if is_foreign {
-            // It was asked already, and holds what was delivered: the link behind that is
-            // wrong, and stays wrong.
-            if self.broken_at.replace(self.at.offset) == Some(self.at.offset) {
-                return self.lose(Loss::Retention, out);
-            }
-            return self.doubt();
-        }
-        let has_rest = end.offset > self.at.offset;
-        if !mem::take(&mut self.reading.again) && !has_rest {
-            self.reading.cause = None;
-        } else if has_rest && has_hole && !has_moved {
-            // Somebody removed what comes next: it never will.
-            self.lose(Loss::Retention, out);
-        } else if has_rest && !has_moved {
-            retry(&mut self.reading.asked, now_ms);
-        }
-    }
-
-    fn meta(&mut self, now_ms: u64, end: Option<Position>, out: &mut Vec<Effect>) {
-        if self.probe.take().is_none() || self.mode == Mode::Doubting {
-            return;
-        }
-        let Some(end) = end else { return self.doubt() };
-        if self.is_current(now_ms, &end, self.probed_at, out) && end.offset > self.at.offset {
-            self.starving.get_or_insert((end.offset, now_ms));
-        }
-    }
-
-    /// True when `end` belongs to the generation that is followed, and to the records
-    /// that were delivered. The log was asked when it had at least `at_least` records.
-    fn is_current(
-        &mut self,
-        now_ms: u64,
-        end: &Position,
-        at_least: u64,
-        out: &mut Vec<Effect>,
-    ) -> bool {
-        if self.is_older(&end.generation) {
-            self.outdated(now_ms, out);
-            return false;
-        }
-        self.outdated_ms = None;
-        let is_same = end.generation == self.at.generation;
-        if !is_same || end.offset < at_least || self.contradicts(end.offset, end.tag) {
-            self.doubt();
-            return false;
-        }
-        true
-    }
-
-    fn verdict(
-        &mut self,
-        now_ms: u64,
-        generation: Generation,
-        verdict: Verdict,
-        out: &mut Vec<Effect>,
-    ) {
-        if self.is_older(&generation) || counter(&generation) < self.newest {
-            retry(&mut self.report, now_ms);
-            return self.outdated(now_ms, out);
-        }
-        self.newest = counter(&generation);
-        self.outdated_ms = None;
-        match verdict {
-            Verdict::Pending => self.report = Some(now_ms + PENDING_MS),
-            Verdict::Dirty => self.lose(Loss::Generation, out),
-            Verdict::Clean => {
-                self.report = None;
-                self.mode = Mode::Following;
-                self.heard_ms = now_ms;
-                if generation != self.at.generation {
-                    self.at.generation = generation.clone();
-                    out.push(Effect::Adopt(generation));
-                }
-                self.read(Cause::Reconnect);
-            }
-        }
-    }
-
     /// Nothing goes on before the log has said that it holds what was delivered.
     fn doubt(&mut self) {
         if self.mode == Mode::Following {
@@ -340,6 +250,7 @@ impl Course {
             self.ahead.clear();
             self.reading = Reading::default();
             self.starving = None;
+            self.holding = self.holding.is_some().then(|| Holding::new(self.at.offset));
         }
     }
 
@@ -374,7 +285,12 @@ impl Course {
 
     /// Applies what came early.
     fn drain(&mut self, next: &mut Vec<Arc<Record>>) {
-        while let Some(record) = self.ahead.take(self.at.offset.saturating_add(1)) {
+        loop {
+            let offset = self.at.offset.saturating_add(1);
+            if !self.is_confirmed(offset) {
+                return;
+            }
+            let Some(record) = self.ahead.take(offset) else { return };
             if !self.follows(&record) {
                 return;
             }

@@ -76,6 +76,11 @@ impl Ahead {
         None
     }
 
+    /// The offset of the last one.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.records.last_key_value().map(|(offset, _)| *offset)
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -37,6 +37,13 @@ pub enum Input {
         /// What it says.
         verdict: Verdict,
     },
+    /// The replicas have everything up to this place, where they are waited for.
+    Confirmed {
+        /// The place.
+        position: Position,
+        /// True for the answer to [`Effect::Confirm`], false for what the feed says.
+        is_answer: bool,
+    },
     /// A request was not answered.
     Failed(Request),
     /// Nothing but time has passed.
@@ -76,6 +83,8 @@ pub enum Request {
     Probe,
     /// [`Effect::Report`]
     Report,
+    /// [`Effect::Confirm`]
+    Confirm,
 }
 
 /// What a driver has to do, in this order.
@@ -92,6 +101,8 @@ pub enum Effect {
     },
     /// Ask where the log ends.
     Probe,
+    /// Find out where the log ends, and wait until the replicas have that, too.
+    Confirm,
     /// Report the highest place that this node has seen or vouched for. The log begins a
     /// new generation first, when it has to. The same round may be reported again.
     Report {

@@ -23,7 +23,8 @@ local function proof()
             local report = call('HGET', base .. 'w:' .. gid, s.n or '')
             local verdict = report and string.sub(report, 1, 1)
             if verdict == 'd' then return 'stale' end
-            if verdict == '' then
+            -- With `ha` nothing is sent that the replicas do not have: who died has lost nothing.
+            if verdict == '' and profile ~= 'ha' then
                 if gid ~= m.gid or now_ms() >= m.dl then return 'stale' end
                 is_pending = true
             end

@@ -64,6 +64,9 @@ impl RedisLog {
             Some(_) | None => return Err(nonsense("a room").into()),
         }
         let position = reply.position(1).ok_or_else(|| nonsense("a place"))?;
+        if let Some(confirmed) = &publishing.confirmed {
+            confirmed.note(&position);
+        }
         let outcome = outcome(&reply).ok_or_else(|| nonsense("a room"))?;
         self.believe(realm, &position).await?;
         Ok(ChatDone { outcome, offset: position.offset })

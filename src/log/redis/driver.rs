@@ -12,6 +12,7 @@ use tokio::{
 
 use super::{
     super::{ASKED_EVERY, LogError, Tail},
+    confirmed::Confirmed,
     context::Context,
     controls::Controls,
     faith::Faith,
@@ -22,7 +23,7 @@ use super::{
     rights,
     tail::Beginning,
 };
-use crate::{lifecycle::CancellationToken, model::RealmId};
+use crate::{config::LogProfile, lifecycle::CancellationToken, model::RealmId};
 
 /// A tail, or why there is none.
 pub(super) type Started = Result<Tail, LogError>;
@@ -35,6 +36,8 @@ pub(super) struct Publishing {
     pub(super) controls: Arc<Controls>,
     /// For claims: many at once share it, where a pool would have them queue.
     pub(super) claims: Confirming,
+    /// `None` where no replica is waited for.
+    pub(super) confirmed: Option<Confirmed>,
 }
 
 /// What the driver is asked to start.
@@ -113,14 +116,16 @@ impl RedisDriver {
                 }
             }
             Order::Attach(realm, answer) => {
-                let Publishing { jobs, faith, controls, .. } = self.publisher(&realm, tasks, stop);
+                let Publishing { jobs, faith, controls, confirmed, .. } =
+                    self.publisher(&realm, tasks, stop);
                 let context = Arc::clone(&self.context);
                 let lease = Arc::clone(&self.lease);
-                let beginning = Beginning { context, lease, realm, faith, controls, jobs };
+                let beginning =
+                    Beginning { context, lease, realm, faith, controls, jobs, confirmed };
                 let stop = stop.clone();
                 // In a task of its own: one realm does not wait for the log of another.
                 tasks.spawn(async move {
-                    let started = stop.run_until_cancelled(beginning.begin()).await;
+                    let started = stop.run_until_cancelled(Box::pin(beginning.begin())).await;
                     let (tail, running) = match started {
                         Some(Ok((tail, running))) => (Ok(tail), Some(running)),
                         Some(Err(error)) => (Err(error), None),
@@ -153,6 +158,15 @@ impl RedisDriver {
         let confirming =
             |role| Confirming::new(context.client.dedicated(&head, role), context.limits.profile);
         let (connection, claims) = (confirming("publish"), confirming("claim"));
+        let confirmed = (context.limits.profile == LogProfile::Ha).then(|| {
+            // Not over a connection on which something waits for replicas.
+            let telling = context.client.dedicated(&head, "publish");
+            let over = claims.clone();
+            let (confirmed, teller, asking) = Confirmed::new(&context, realm, over, telling);
+            tasks.spawn(teller.run(stop.clone()));
+            tasks.spawn(asking.run(stop.clone()));
+            confirmed
+        });
         let publisher = Publisher {
             context,
             realm: realm.clone(),
@@ -160,10 +174,11 @@ impl RedisDriver {
             jobs,
             faith: Arc::clone(&faith),
             controls: Arc::clone(&controls),
+            confirmed: confirmed.clone(),
             away: None,
         };
         tasks.spawn(publisher.run(stop.clone()));
-        let publishing = Publishing { jobs: sender, faith, controls, claims };
+        let publishing = Publishing { jobs: sender, faith, controls, claims, confirmed };
         self.publishers.insert(realm.clone(), publishing.clone());
         publishing
     }

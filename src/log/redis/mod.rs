@@ -14,6 +14,7 @@
 
 mod bus;
 mod chat;
+mod confirmed;
 mod context;
 mod controls;
 mod driver;
@@ -180,8 +181,9 @@ impl RealmLog for RedisLog {
     }
 
     async fn open(&self, identity: &Identity, opening: Opening) -> Result<Snapshot, LogError> {
-        let claims = self.publisher(&identity.realm).await?.claims;
-        let snapshot = sessions::open(&self.context, identity, opening, &claims).await?;
+        let publishing = self.publisher(&identity.realm).await?;
+        let over = (&publishing.claims, publishing.confirmed.as_ref());
+        let snapshot = sessions::open(&self.context, identity, opening, over).await?;
         self.believe(&identity.realm, &snapshot.position).await?;
         Ok(snapshot)
     }
@@ -195,6 +197,9 @@ impl RealmLog for RedisLog {
         let claims = &publishing.claims;
         let claim = sessions::claim(&self.context, identity, connection, claims).await?;
         if let Claim::Granted { snapshot, .. } = &claim {
+            if let Some(confirmed) = &publishing.confirmed {
+                confirmed.note(&snapshot.position);
+            }
             self.believe(&identity.realm, &snapshot.position).await?;
         }
         Ok(claim)

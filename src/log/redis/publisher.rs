@@ -19,6 +19,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     super::{AppendError, Appended, Draft, digest::Digest, wire},
+    confirmed::Confirmed,
     context::{Context, HOLD, RETRY_AFTER, arg, millis, text},
     controls::{Controls, is_change},
     faith::Faith,
@@ -151,6 +152,8 @@ pub(super) struct Publisher {
     pub(super) jobs: Waiting,
     pub(super) faith: Arc<Faith>,
     pub(super) controls: Arc<Controls>,
+    /// `None` where no replica is waited for.
+    pub(super) confirmed: Option<Confirmed>,
     /// The first and the last of the failures since a call succeeded.
     pub(super) away: Option<(Instant, Instant)>,
 }
@@ -314,6 +317,9 @@ impl Publisher {
         let generation = reply.generation(1).ok_or_else(|| unexpected("a generation"))?;
         let last = answers.iter().flatten().max_by_key(|one| one.position.offset);
         let last = last.map(|one| Position { generation, ..one.position.clone() });
+        if let (Some(confirmed), Some(last)) = (&self.confirmed, &last) {
+            confirmed.note(last);
+        }
         if let Some(last) = last
             && !self.faith.vouch(&last, deadline).await
         {

@@ -51,6 +51,11 @@ script!(PLACE, "node_path", true, [PLACES], "place");
 script!(READ, "range", true, [ENTRIES], "read");
 script!(MEND, "range", true, [ENTRIES, ORDER], "mend");
 script!(REPORT, "report", true, [ENTRIES, ORDER], "report");
+script!(CONFIRM, "confirm", true, [], "confirm");
+
+/// Without the prelude: it reads and writes nothing.
+pub(super) static TELL: LazyLock<Script> =
+    LazyLock::new(|| Script::new("tell", &[include_str!("../lua/tell.lua")], true));
 
 /// Without the prelude: it is of no realm.
 pub(super) static NODE: LazyLock<Script> =

@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     super::{Checkpoint, Claim, Hold, LogError, Opening, Snapshot},
+    confirmed::Confirmed,
     context::{Context, arg, millis, nonsense, text, unavailable},
     people,
     replicas::{Confirming, Until},
@@ -42,7 +43,7 @@ pub(super) async fn open(
     context: &Context,
     identity: &Identity,
     opening: Opening,
-    claims: &Confirming,
+    (claims, confirmed): (&Confirming, Option<&Confirmed>),
 ) -> Result<Snapshot, LogError> {
     let connection = opening.connection;
     let scope = scope_text(&opening.scope);
@@ -82,6 +83,10 @@ pub(super) async fn open(
     command.cmd("PEXPIRE").arg(&key).arg(&millis(context.limits.session_ttl)[..]);
     let written = context.client.change("session", &key, &command, true).await;
     written.map_err(|error| unavailable("session", &error))?;
+    // Whoever is told that there is a session finds it after a failover.
+    if let Some(confirmed) = confirmed {
+        confirmed.ask().await?;
+    }
     Ok(snapshot)
 }
 

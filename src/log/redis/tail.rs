@@ -24,6 +24,7 @@ use tokio::{
 
 use super::{
     super::{Inbound, LogError, Loss, Tail},
+    confirmed::Confirmed,
     context::{Context, HOLD, RETRY_AFTER},
     controls::Controls,
     faith::Faith,
@@ -34,10 +35,10 @@ use super::{
 use crate::{
     lifecycle::{CancellationToken, Gate},
     log::{
-        course::{Course, Effect, Input, Request},
+        course::{Course, Effect, Input, Request, Verdict},
         frame::{self, Frame},
     },
-    model::{Position, RealmId},
+    model::{Position, RealmId, Record},
     redis_client::{Inbox, Kick, Pushed},
 };
 
@@ -62,6 +63,7 @@ pub(super) struct Beginning {
     pub(super) faith: Arc<Faith>,
     pub(super) controls: Arc<Controls>,
     pub(super) jobs: Jobs,
+    pub(super) confirmed: Option<Confirmed>,
 }
 
 /// A tail that has begun.
@@ -79,6 +81,8 @@ pub(super) struct Running {
     /// The publisher of the realm.
     jobs: Jobs,
     controls: Arc<Controls>,
+    /// `None` where no replica is waited for.
+    confirmed: Option<Confirmed>,
     /// Up to where the log held what it held before, by its last answer to a report.
     kept_up_to: Arc<AtomicU64>,
     began_at: Instant,
@@ -87,7 +91,7 @@ pub(super) struct Running {
 impl Beginning {
     /// Subscribes, and reads everything that is kept.
     pub(super) async fn begin(self) -> Result<(Tail, Running), LogError> {
-        let Self { context, lease, realm, faith, controls, jobs } = self;
+        let Self { context, lease, realm, faith, controls, jobs, confirmed } = self;
         let began_at = Instant::now();
         let (subscription, mut inbox) = context.client.subscribe(&context.key(&realm, "t"), INBOX);
         let kick = subscription.kick();
@@ -113,12 +117,21 @@ impl Beginning {
         if workspaces.0 != position.offset && workspaces.0.saturating_add(1) < first {
             return Err(LogError { retry_after: RETRY_AFTER });
         }
+        let mut course = Course::new(position.clone(), 0);
+        if let Some(confirmed) = &confirmed {
+            // What was read is handed over as what will be delivered.
+            let Position { generation, .. } = confirmed.ask().await?;
+            if generation != position.generation {
+                return Err(LogError { retry_after: RETRY_AFTER });
+            }
+            course = course.held_back();
+        }
         faith.follow(&position.generation);
         helpers.spawn(link.clone().beat());
         let (inbound, inbound_out) = mpsc::channel(INBOUND);
         let running = Running {
             link,
-            course: Course::new(position.clone(), 0),
+            course,
             inbox,
             kick,
             helpers,
@@ -127,6 +140,7 @@ impl Beginning {
             faith,
             jobs,
             controls,
+            confirmed,
             kept_up_to: Arc::new(AtomicU64::new(u64::MAX)),
             began_at,
         };
@@ -219,6 +233,9 @@ impl Running {
                 Ok(Some(Input::Frame { generation, records }))
             }
             Ok(Frame::Generation(generation)) => Ok(Some(Input::GenerationSeen(generation))),
+            Ok(Frame::Confirmed(position)) => {
+                Ok(Some(Input::Confirmed { position, is_answer: false }))
+            }
             Ok(Frame::Taken { connection, fencing, owner }) => {
                 // Whoever else has claimed it, a socket here is stale, whatever its number.
                 let is_own = *owner == *self.link.context.me;
@@ -243,20 +260,40 @@ impl Running {
         self.inbound.send(inbound).await.map_err(|_| Gone)
     }
 
+    async fn deliver(&self, records: &[Arc<Record>]) -> Result<(), Gone> {
+        // Many with one look at the queue, so that the node takes them together.
+        for some in records.chunks(DELIVERED_AT_ONCE) {
+            let permits = self.inbound.reserve_many(some.len()).await.map_err(|_| Gone)?;
+            for (permit, record) in permits.zip(some) {
+                self.controls.note(&record.position, &record.body);
+                permit.send(Inbound::Record(Arc::clone(record)));
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, round: u64, highest: Position) {
+        // Of what the tail has seen, the newest place proves all before it; an older one may be
+        // trimmed by now, and would look like a loss.
+        let told = self.faith.doubt().filter(|told| told.offset > highest.offset);
+        let kept_up_to = Arc::clone(&self.kept_up_to);
+        let (link, confirmed) = (self.link.clone(), self.confirmed.clone());
+        self.requests.spawn(async move {
+            match reported(&link, (highest, told), confirmed).await {
+                Ok(Reported { generation, verdict, began_at }) => {
+                    kept_up_to.store(began_at, Ordering::Relaxed);
+                    Input::Verdict { round, generation, verdict }
+                }
+                Err(_error) => Input::Failed(Request::Report),
+            }
+        });
+    }
+
     /// Does what the course wants done.
     async fn act(&mut self, effect: Effect) -> Result<(), Gone> {
         let link = self.link.clone();
         match effect {
-            Effect::Deliver(records) => {
-                // Many with one look at the queue, so that the node takes them together.
-                for some in records.chunks(DELIVERED_AT_ONCE) {
-                    let permits = self.inbound.reserve_many(some.len()).await.map_err(|_| Gone)?;
-                    for (permit, record) in permits.zip(some) {
-                        self.controls.note(&record.position, &record.body);
-                        permit.send(Inbound::Record(Arc::clone(record)));
-                    }
-                }
-            }
+            Effect::Deliver(records) => self.deliver(&records).await?,
             Effect::Read { after, cause } => {
                 let catchups = &link.context.metrics.tail_catchups_total;
                 catchups.with_label_values(&[cause.label()]).inc();
@@ -275,21 +312,17 @@ impl Running {
                     }
                 });
             }
-            Effect::Report { round, highest } => {
-                // Of what the tail has seen, the newest place proves all before it; an older
-                // one may be trimmed by now, and would look like a loss.
-                let told = self.faith.doubt().filter(|told| told.offset > highest.offset);
-                let kept_up_to = Arc::clone(&self.kept_up_to);
-                self.requests.spawn(async move {
-                    match link.report(highest, told).await {
-                        Ok(Reported { generation, verdict, began_at }) => {
-                            kept_up_to.store(began_at, Ordering::Relaxed);
-                            Input::Verdict { round, generation, verdict }
+            Effect::Confirm => {
+                if let Some(confirmed) = self.confirmed.clone() {
+                    self.requests.spawn(async move {
+                        match confirmed.ask().await {
+                            Ok(position) => Input::Confirmed { position, is_answer: true },
+                            Err(_error) => Input::Failed(Request::Confirm),
                         }
-                        Err(_error) => Input::Failed(Request::Report),
-                    }
-                });
+                    });
+                }
             }
+            Effect::Report { round, highest } => self.report(round, highest),
             Effect::Kick => self.kick.renew(),
             Effect::Recheck => self.tell(Inbound::Recheck).await?,
             Effect::Adopt(generation) => {
@@ -313,6 +346,23 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// Reports what was seen and passed on; where replicas are waited for, they know what it led to.
+async fn reported(
+    link: &Link,
+    (highest, told): (Position, Option<Position>),
+    confirmed: Option<Confirmed>,
+) -> Result<Reported, LogError> {
+    let reported = link.report(highest, told).await?;
+    // A generation that no replica knows of is lost with the next failover.
+    if let Some(confirmed) = confirmed
+        && reported.verdict == Verdict::Clean
+        && confirmed.ask().await?.generation != reported.generation
+    {
+        return Err(LogError { retry_after: RETRY_AFTER });
+    }
+    Ok(reported)
 }
 
 /// Nobody hears the tail any more.

@@ -45,6 +45,10 @@ impl World {
             (Ask::Report(round, _), Some(Answer::Verdict(generation, verdict))) if is_own => {
                 self.step(node, Input::Verdict { round: *round, generation, verdict });
             }
+            (Ask::Confirm, Some(Answer::Confirmed(position))) if is_own => {
+                self.step(node, Input::Confirmed { position, is_answer: true });
+            }
+            (Ask::Confirm, None) if is_own => self.step(node, Input::Failed(Request::Confirm)),
             (Ask::Read(_), None) if is_own => self.step(node, Input::Failed(Request::Read)),
             (Ask::Probe, None) if is_own => self.step(node, Input::Failed(Request::Probe)),
             (Ask::Report(..), None) if is_own => self.step(node, Input::Failed(Request::Report)),
@@ -214,9 +218,13 @@ impl World {
                 self.tally.met(Case::ClaimPending);
                 self.refuse(door);
             }
-            Claimed::Unknown => self.reset(node, door, None),
+            Claimed::Unknown => {
+                self.check_reset(&format!("{cid} is unknown"));
+                self.reset(node, door, None);
+            }
             Claimed::Stale => {
                 self.tally.met(Case::ResetByGeneration);
+                self.check_reset(&format!("{cid} is stale"));
                 self.reset(node, door, Some(cid));
             }
             Claimed::Granted(seat) => match self.is_ready(node, call, &seat) {

@@ -8,7 +8,7 @@ use std::{rc::Rc, sync::Arc};
 use super::{
     client::Track,
     history::Entry,
-    redis::{Claimed, Context, Incarnation, Part, Profile, Row, Seat, Session, State},
+    redis::{Claimed, Context, Frame, Incarnation, Part, Profile, Row, Seat, Session, State},
     tally::Case,
     world::World,
 };
@@ -26,6 +26,7 @@ pub(super) enum Ask {
     Lease,
     Read(u64),
     Probe,
+    Confirm,
     Report(u64, Position),
     Publish(Vec<usize>),
     Open(Door, ConnectionId),
@@ -41,12 +42,29 @@ pub(super) enum Answer {
     Attached(Position, Vec<Arc<Record>>),
     Range(Range),
     End(Option<Position>),
+    Confirmed(Position),
     Verdict(Generation, Verdict),
     Published(Option<(Generation, Vec<Rc<Entry>>)>),
     Opened(Box<Seat>),
     Claimed(Claimed),
     Held(Vec<(ConnectionId, u64, bool)>),
     Nothing,
+}
+
+impl Answer {
+    /// The place up to which a replica has the log when it has this.
+    fn end(&self) -> Option<Position> {
+        match self {
+            Self::Published(Some((generation, places))) => {
+                let generation = generation.clone();
+                let last = places.iter().max_by_key(|entry| entry.offset())?;
+                Some(Position { generation, offset: last.offset(), tag: last.tag() })
+            }
+            Self::Confirmed(position) => Some(position.clone()),
+            Self::Claimed(Claimed::Granted(seat)) => Some(seat.at.clone()),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -146,6 +164,12 @@ impl World {
             }
             Progress::Waits(replid, answer) => {
                 let has_replica = self.servers.wait(replid);
+                if let (true, Some(position)) = (has_replica, answer.end()) {
+                    // Told by its own message, which may be lost.
+                    if !self.chance.one_in(8) {
+                        self.overhear(replid, &[Frame::Confirmed(position)]);
+                    }
+                }
                 if !has_replica {
                     self.note_unreplicated(replid, &call.ask);
                 }
@@ -176,14 +200,12 @@ impl World {
     fn waits(&self, ask: &Ask) -> bool {
         self.rules.profile == Profile::Ha
             && match ask {
-                Ask::Publish(_) => true,
+                Ask::Publish(_) | Ask::Confirm => true,
+                Ask::Attach | Ask::Report(..) | Ask::Open(..) => self.rules.holds_back(),
                 Ask::Claim(..) => self.rules.keep(Part::ReplicatedClaims),
-                Ask::Attach
-                | Ask::Lease
+                Ask::Lease
                 | Ask::Read(_)
                 | Ask::Probe
-                | Ask::Report(..)
-                | Ask::Open(..)
                 | Ask::Forget(_)
                 | Ask::Save(_)
                 | Ask::Holds(_) => false,
@@ -218,6 +240,12 @@ impl World {
                 self.script(replid, |state, c| Answer::Range(state.read(*after, c)))
             }
             Ask::Probe => self.script(replid, |state, c| Answer::End(state.end(c))),
+            Ask::Confirm => self
+                .script(replid, |state, c| {
+                    state.check(c);
+                    state.end(c)
+                })?
+                .map(Answer::Confirmed),
             Ask::Report(_, highest) => self.script(replid, |state, c| {
                 let (generation, verdict) = state.report(by, highest, c);
                 Answer::Verdict(generation, verdict)

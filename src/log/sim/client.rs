@@ -5,7 +5,7 @@ use std::{collections::VecDeque, rc::Rc};
 
 use super::{
     history::Entry,
-    redis::{Incarnation, Profile},
+    redis::{Incarnation, Profile, Scheme},
     tally::Case,
     world::World,
 };
@@ -221,6 +221,18 @@ impl World {
         let count = seen.count_for(track.user, &track.base);
         if count.is_some_and(|count| next <= count + 1) {
             self.fail("S6", format!("{cid} was refused {next}, there are {count:?}"));
+        }
+    }
+
+    /// With the profile `ha` nobody begins anew because of a failover, while nothing is deleted
+    /// or trimmed that proves what was sent.
+    pub(super) fn check_reset(&mut self, what: &str) {
+        let deleted = [Case::Flushed, Case::MetaDeleted, Case::LogDeleted];
+        let was_deleted = self.servers.primary.state.first > 1
+            || deleted.iter().any(|case| self.tally.count(*case) > 0);
+        let is_promised = self.rules.profile == Profile::Ha && self.rules.scheme == Scheme::Proper;
+        if is_promised && !was_deleted {
+            self.fail("S8", what.to_owned());
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{
     chance::Chance,
     client::Phase,
-    redis::{Profile, Rules},
+    redis::{Frame, Profile, Rules, Scheme},
     tally::Case,
     world::{NODES, World},
 };
@@ -151,5 +151,17 @@ impl World {
                 self.break_feed(node);
             }
         }
+    }
+
+    /// Something that no server said is put into a feed.
+    fn forge(&mut self, node: usize) {
+        let Some(place) = self.place(node).filter(|_| self.rules.scheme == Scheme::Proper) else {
+            return;
+        };
+        let record = self.history.forge(&place, &mut self.chance);
+        let Some(realm) = &self.nodes[node].realm else { return };
+        let generation = realm.course.at().generation.clone();
+        self.tally.met(Case::Forged);
+        self.nodes[node].frames.push_back(Frame::Records(generation, vec![record]));
     }
 }

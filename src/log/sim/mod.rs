@@ -41,12 +41,13 @@ use self::{
 };
 
 /// Rules, each with a seed that shows what it is for.
-const PARTS: [(Part, u64); 5] = [
+const PARTS: [(Part, u64); 6] = [
     (Part::ReplicatedClaims, 395),
     (Part::WholeFence, 3384),
     (Part::LateReports, 1976),
     (Part::Vouching, 1),
     (Part::IdsOfThisLife, 1009),
+    (Part::HoldingBack, 17),
 ];
 
 /// Seeds of each run of the tests.

@@ -10,7 +10,7 @@ use super::{
     calls::{Ask, Call, Door},
     client::{Message, Phase},
     history::Entry,
-    redis::{Frame, Incarnation, Part, Row, Scheme},
+    redis::{Frame, Incarnation, Part, Row},
     tally::Case,
     world::World,
 };
@@ -135,7 +135,8 @@ impl World {
         for record in backlog {
             ring.push(record);
         }
-        let course = Course::new(at, self.now_ms);
+        let begun = Course::new(at, self.now_ms);
+        let course = if self.rules.holds_back() { begun.held_back() } else { begun };
         let realm = Realm { course, ring, lives: BTreeMap::new(), has_adopted: false };
         self.nodes[node].realm = Some(realm);
     }
@@ -212,7 +213,10 @@ impl World {
             Frame::Records(generation, records) => {
                 self.step(node, Input::Frame { generation, records });
             }
-            Frame::Generation(generation) => self.step(node, Input::GenerationSeen(generation)),
+            Frame::Generation(it) => self.step(node, Input::GenerationSeen(it)),
+            Frame::Confirmed(position) => {
+                self.step(node, Input::Confirmed { position, is_answer: false });
+            }
             Frame::Taken { cid, fencing, by } => {
                 let is_own = by == of.incarnation;
                 let live = of.realm.as_ref().and_then(|realm| realm.lives.get(&cid));
@@ -262,6 +266,7 @@ impl World {
                 of.call(Ask::Read(after), now_ms);
             }
             Effect::Probe => of.call(Ask::Probe, now_ms),
+            Effect::Confirm => of.call(Ask::Confirm, now_ms),
             Effect::Report { round, highest } => of.call(Ask::Report(round, highest), now_ms),
             Effect::Kick => (of.command, of.feed) = (None, None),
             Effect::Recheck => {
@@ -283,6 +288,9 @@ impl World {
             Loss::Retention => Case::RetentionLost,
             Loss::Generation => self.lost_suffix(),
         });
+        if loss == Loss::Generation {
+            self.check_reset("a node lost its log");
+        }
         let realm = self.nodes[node].realm.take();
         for live in realm.iter().flat_map(|realm| realm.lives.values()) {
             self.send(live.door, Message::Close);
@@ -378,17 +386,5 @@ impl World {
         let realm = self.nodes[node].realm.as_ref()?;
         let newest = realm.ring.get(realm.ring.fill().last)?;
         self.history.entry(newest.accepted_at_us).map(Rc::clone)
-    }
-
-    /// Something that no server said is put into a feed.
-    pub(super) fn forge(&mut self, node: usize) {
-        let Some(place) = self.place(node).filter(|_| self.rules.scheme == Scheme::Proper) else {
-            return;
-        };
-        let record = self.history.forge(&place, &mut self.chance);
-        let Some(realm) = &self.nodes[node].realm else { return };
-        let generation = realm.course.at().generation.clone();
-        self.tally.met(Case::Forged);
-        self.nodes[node].frames.push_back(Frame::Records(generation, vec![record]));
     }
 }

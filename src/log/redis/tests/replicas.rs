@@ -4,7 +4,7 @@ use super::{
     super::replicas::{Confirming, Until},
     *,
 };
-use crate::redis_client::RedisError;
+use crate::{log::Inbound, redis_client::RedisError};
 
 /// Appends an event to everybody.
 const TELL: &str = "
@@ -79,4 +79,47 @@ async fn f41_a_replica_that_left_is_missed() {
     other.thaw();
     let append = async || log.append(&realm, vec![draft.clone()]).await.remove(0).ok();
     eventually("an append", append).await;
+}
+
+/// Goal: nobody is shown what a failover may lose.
+///
+/// Method: the replica hangs while an event is published, and then goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f38_what_no_replica_has_is_not_shown() {
+    let server = Server::start_with(HA).await;
+    let replica = replica(&server).await;
+    follow(&server, 1).await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let limits = RedisLimits { profile: LogProfile::Ha, ..limits(&bounds()) };
+    let log = node(client(&server), "n1", limits, clock).await;
+    let realm = id("default");
+    let mut tail = log.attach(&realm).await.unwrap();
+    let mut next = async |patience: Duration| {
+        let one = async {
+            loop {
+                match tail.inbound.recv().await {
+                    Some(Inbound::Record(record)) => return record.position.offset,
+                    Some(Inbound::Recheck | Inbound::Taken { .. } | Inbound::Question(_)) => {}
+                    ended @ (Some(Inbound::Lost(_)) | None) => panic!("{ended:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(patience, one).await.ok()
+    };
+    let append = async |name| {
+        let draft = Draft { body: event(name), id: None };
+        log.append(&realm, vec![draft]).await.remove(0)
+    };
+    let first = append("seen").await.unwrap();
+    assert_eq!(next(Duration::from_secs(5)).await, Some(first.position.offset));
+    replica.freeze();
+    assert!(append("kept back").await.is_err(), "nobody confirms it");
+    assert_eq!(server.command(&["HGET", "hb:{default}:m", "o"]).await, text("2"), "it is there");
+    assert_eq!(next(Duration::from_millis(500)).await, None);
+    replica.thaw();
+    assert_eq!(next(Duration::from_secs(10)).await, Some(2), "nobody says so, and it is asked");
+}
+
+fn text(text: &str) -> Value {
+    Value::BulkString(text.as_bytes().to_vec())
 }

@@ -13,7 +13,7 @@ use crate::{
 
 impl State {
     /// Begins a new log, or a new generation, where the old one can't go on.
-    pub(super) fn check(&mut self, c: &mut Context<'_>) {
+    pub(in crate::log::sim) fn check(&mut self, c: &mut Context<'_>) {
         match &self.meta {
             None => self.found(c),
             Some(meta) if meta.replid != c.replid && c.rules.scheme != Scheme::Naive => {

@@ -66,6 +66,8 @@ pub(super) enum Part {
     BaseTag,
     /// A checkpoint counts only from the owner, under its number.
     OwnCheckpoints,
+    /// In the HA profile nothing is delivered before a replica has it.
+    HoldingBack,
 }
 
 impl Part {
@@ -81,6 +83,7 @@ impl Part {
         Self::IdsOfThisLife,
         Self::BaseTag,
         Self::OwnCheckpoints,
+        Self::HoldingBack,
     ];
 }
 
@@ -95,6 +98,12 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn keep(self, part: Part) -> bool {
         self.without != Some(part)
+    }
+
+    /// Nothing is shown that no replica has.
+    pub(super) fn holds_back(self) -> bool {
+        let is_held = self.profile == Profile::Ha && self.keep(Part::HoldingBack);
+        is_held && self.scheme == Scheme::Proper
     }
 
     fn fences(self) -> bool {
@@ -122,6 +131,7 @@ pub(super) enum Frame {
     Records(Generation, Vec<Arc<Record>>),
     Generation(Generation),
     Taken { cid: ConnectionId, fencing: u64, by: Incarnation },
+    Confirmed(Position),
 }
 
 /// The hash `m`. Offset and tag are those of [`State::tip`].

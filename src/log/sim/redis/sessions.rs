@@ -95,6 +95,7 @@ impl State {
         for gid in &meta.lineage[place + 1..] {
             match self.witness.get(&(counter(gid), session.owner)) {
                 None | Some(Mark::Clean) => {}
+                Some(Mark::Suspect) if c.rules.holds_back() => {}
                 Some(Mark::Suspect) if *gid == meta.gid && c.now_ms <= meta.deadline_ms => {
                     return Verdict::Pending;
                 }
@@ -140,6 +141,7 @@ impl State {
         let generation = counter(&self.meta.as_ref()?.gid);
         if self.witness.get(&(generation, node)) == Some(&Mark::Suspect)
             && c.rules.keep(Part::FreshTails)
+            && !c.rules.holds_back()
         {
             self.mark(generation, node, false, c);
             self.try_settle(c);

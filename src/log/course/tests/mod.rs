@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+mod holding;
+
 use super::{Course, Effect, Input, Range, Request, Verdict, Vouched, trail::RECORDS_MAX};
 use crate::model::{
     Body, Generation, Position, Record, Renderings, Revocation, RevocationScope, Tag,
@@ -68,6 +70,7 @@ fn words(effects: &[Effect]) -> String {
         }
         Effect::Read { after, cause } => format!("read {after} {}", cause.label()),
         Effect::Probe => "probe".to_owned(),
+        Effect::Confirm => "confirm".to_owned(),
         Effect::Report { round, highest } => {
             format!("report {round} {:?} {}", highest.generation, highest.offset)
         }
