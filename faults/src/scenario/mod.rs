@@ -97,11 +97,11 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "sentinel_failover_current_log" exact 100 100.0 25 |run| sentinel::current(run, "log"), "F37: the primary dies, the replica has everything";
     "sentinel_failover_current_ha" exact 100 100.0 25 |run| sentinel::current(run, "ha"), "F37: the same with the profile ha";
     "sentinel_failover_lagging_log" lossy 100 100.0 25 |run| sentinel::lagging(run, "log"), "F38: the primary dies, the replica lacks the last seconds";
-    "sentinel_failover_lagging_ha" lossy 100 100.0 25 |run| sentinel::lagging(run, "ha"), "F38: the same with the profile ha: nothing acknowledged is lost, who saw more is reset";
+    "sentinel_failover_lagging_ha" exact 100 100.0 25 |run| sentinel::lagging(run, "ha"), "F38: the same with the profile ha: nothing acknowledged is lost, and nobody has seen more";
     "zombie_primary_log" lossy 100 100.0 30 |run| sentinel::zombie(run, "log"), "F39: the primary is stopped, replaced, and wakes up";
     "zombie_primary_ha" exact 100 100.0 30 |run| sentinel::zombie(run, "ha"), "F39: the same with the profile ha";
     "planned_failover" exact 100 100.0 20 sentinel::planned, "F41: SENTINEL FAILOVER while writes are paused";
-    "ordered_failover_ha" lossy 100 200.0 55 sentinel::ordered, "F41: SENTINEL FAILOVER with two replicas while writes go on: nothing acknowledged is lost";
+    "ordered_failover_ha" exact 100 200.0 80 sentinel::ordered, "F41: SENTINEL FAILOVER with two replicas while writes go on: nothing acknowledged is lost, nobody is reset";
     "flapping" lossy 100 100.0 60 sentinel::flapping, "F40: five failovers in a minute";
     "cluster_basic" exact 100 100.0 30 cluster::basic, "Redis Cluster: nodes and connections killed";
     "slot_migration" exact 100 150.0 30 cluster::migration, "F45: the realm's slot moves to another primary and back";
