@@ -3,7 +3,8 @@
 -- begins: what an earlier one of this node had seen is not known any more, unless it showed
 -- nothing that the replicas did not have.
 --
--- Answers {'OK', gid, offset, tag, state, oldest offset}.
+-- Answers {'OK', gid, offset, tag, state, oldest offset}, and how many replicas follow where
+-- those are waited for.
 local m = check()
 local now = now_ms()
 if ARGV[OWN + 2] == '1' and profile ~= 'ha' and call('HGET', base .. 'w:' .. m.gid, me) == '' then
@@ -13,4 +14,4 @@ end
 local leases = base .. 'n'
 call('ZADD', leases, int(now + tonumber(ARGV[OWN])), me)
 call('ZREMRANGEBYSCORE', leases, '-inf', '(' .. int(now - tonumber(ARGV[OWN + 1])))
-return { 'OK', m.gid, int(m.o), m.t, m.st, int(m.f) }
+return { 'OK', m.gid, int(m.o), m.t, m.st, int(m.f), m.good }

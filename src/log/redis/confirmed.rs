@@ -31,6 +31,8 @@ type Answer = oneshot::Sender<Option<Position>>;
 #[derive(Debug, Clone)]
 pub(super) struct Confirmed {
     newest: Arc<watch::Sender<Option<Position>>>,
+    /// Every connection that waits for replicas.
+    all: [Confirming; 2],
     askers: mpsc::Sender<Answer>,
 }
 
@@ -53,11 +55,12 @@ pub(super) struct Asking {
 }
 
 impl Confirmed {
-    /// Questions go over `over`, and what is told over `connection`; both tasks must be run.
+    /// `all` wait for replicas, and questions go over the last one; what is told goes over
+    /// `connection`. Both tasks must be run.
     pub(super) fn new(
         context: &Arc<Context>,
         realm: &RealmId,
-        over: Confirming,
+        all: [Confirming; 2],
         connection: Dedicated,
     ) -> (Self, Teller, Asking) {
         let (newest, newest_out) = watch::channel(None);
@@ -66,8 +69,14 @@ impl Confirmed {
         let teller =
             Teller { context: Arc::clone(context), channel, connection, newest: newest_out };
         let (context, realm) = (Arc::clone(context), realm.clone());
+        let [_, over] = all.clone();
         let asking = Asking { context, realm, over, askers: askers_out };
-        (Self { newest: Arc::new(newest), askers }, teller, asking)
+        (Self { newest: Arc::new(newest), all, askers }, teller, asking)
+    }
+
+    /// So many replicas follow the server that is in charge.
+    pub(super) fn raise(&self, follow: u64) {
+        self.all.iter().for_each(|one| one.raise(follow));
     }
 
     /// The replicas have everything up to `position`.

@@ -98,7 +98,18 @@ impl Context {
         script: &Script,
         own: impl IntoIterator<Item = Bytes>,
     ) -> Result<Reply, RedisError> {
-        let mut args = self.args(None);
+        self.run_counting(realm, script, own, None).await
+    }
+
+    /// The same, for a script that counts replicas when there is a number.
+    pub(super) async fn run_counting(
+        &self,
+        realm: &RealmId,
+        script: &Script,
+        own: impl IntoIterator<Item = Bytes>,
+        replicas: Option<u32>,
+    ) -> Result<Reply, RedisError> {
+        let mut args = self.args(replicas);
         args.extend(own);
         let head = self.key(realm, "m");
         Ok(Reply::new(self.client.run(script, &[&head], &args).await?))

@@ -161,8 +161,8 @@ impl RedisDriver {
         let confirmed = (context.limits.profile == LogProfile::Ha).then(|| {
             // Not over a connection on which something waits for replicas.
             let telling = context.client.dedicated(&head, "publish");
-            let over = claims.clone();
-            let (confirmed, teller, asking) = Confirmed::new(&context, realm, over, telling);
+            let all = [connection.clone(), claims.clone()];
+            let (confirmed, teller, asking) = Confirmed::new(&context, realm, all, telling);
             tasks.spawn(teller.run(stop.clone()));
             tasks.spawn(asking.run(stop.clone()));
             confirmed

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
     super::{ASKED_EVERY, LogError},
+    confirmed::Confirmed,
     context::{Context, HOLD, RETRY_AFTER, arg, millis, nonsense, text, unavailable},
     nodes::Asker,
     range::{READ_AT_ONCE, after_of, mend},
@@ -42,6 +43,8 @@ pub(super) struct Link {
     /// Whose questions these are, as the lease counts silence.
     pub(super) asker: Arc<Asker>,
     pub(super) gate: Gate,
+    /// `None` where no replica is waited for.
+    pub(super) confirmed: Option<Confirmed>,
 }
 
 /// Where a log ends, and what it keeps.
@@ -76,8 +79,12 @@ impl Link {
         let spare = if self.context.limits.is_sharded { Duration::ZERO } else { POOL_SPARE };
         self.asker.asked(spare);
         let own = [millis(lease), millis(LEASE_REMEMBERED), Bytes::from_static(begins)];
-        let reply = self.context.run(&self.realm, &BEAT, own).await;
+        let counts = self.confirmed.as_ref().map(|_| 0);
+        let reply = self.context.run_counting(&self.realm, &BEAT, own, counts).await;
         let reply = reply.map_err(|error| unavailable("beat", &error))?;
+        if let (Some(confirmed), Some(follow)) = (&self.confirmed, reply.number(6)) {
+            confirmed.raise(follow);
+        }
         self.asker.answered();
         let end = || {
             let is_fenced = reply.text(4)? == "fenced";
@@ -90,12 +97,13 @@ impl Link {
         Ok(end)
     }
 
-    /// Renews the lease for ever, in a cluster often enough that a silence of the realm's
-    /// server is known soon.
+    /// Renews the lease for ever; in a cluster often enough that a silence of the realm's
+    /// server is known soon, and where replicas are waited for, that another one is.
     pub(super) async fn beat(self) {
         let limits = &self.context.limits;
         let every = limits.heartbeat;
-        let every = if limits.is_sharded { every.min(ASKED_EVERY) } else { every };
+        let is_often = limits.is_sharded || self.confirmed.is_some();
+        let every = if is_often { every.min(ASKED_EVERY) } else { every };
         let mut beats = interval(every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -57,6 +57,13 @@ impl Confirming {
         self.replicas.as_ref().map(|replicas| replicas.needed())
     }
 
+    /// So many replicas follow the server that is in charge.
+    pub(super) fn raise(&self, follow: u64) {
+        if let Some(replicas) = &self.replicas {
+            replicas.raise(follow);
+        }
+    }
+
     /// Runs `script`, of a realm, with arguments that count on `needed` replicas; `None` when
     /// it wrote nothing because the log is fenced, or because other replicas follow. Then it
     /// is to be tried again.
@@ -76,7 +83,7 @@ impl Confirming {
         (needed, until): (Option<u32>, Until),
     ) -> Result<Option<Reply>, RedisError> {
         let needed = needed.filter(|_| until == Until::Confirmed);
-        let wait = needed.map(|needed| (needed, CONFIRM));
+        let wait = needed.map(|needed| (needed.max(1), CONFIRM));
         let (value, confirmed) = self.connection.run(script, &[head], args, wait).await?;
         let reply = Reply::new(value);
         match reply.word() {

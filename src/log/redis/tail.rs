@@ -81,8 +81,6 @@ pub(super) struct Running {
     /// The publisher of the realm.
     jobs: Jobs,
     controls: Arc<Controls>,
-    /// `None` where no replica is waited for.
-    confirmed: Option<Confirmed>,
     /// Up to where the log held what it held before, by its last answer to a report.
     kept_up_to: Arc<AtomicU64>,
     began_at: Instant,
@@ -100,7 +98,7 @@ impl Beginning {
         subscribed(&mut inbox).await?;
         let gate = Gate::until(Instant::now());
         let asker = Arc::new(Asker::new(&lease));
-        let link = Link { context, realm, asker, gate: gate.clone() };
+        let link = Link { context, realm, asker, gate: gate.clone(), confirmed };
         // Everything that is published from here on is heard; what was before is read.
         // First: what was changed after it is read, too.
         link.unfenced().await?;
@@ -118,7 +116,7 @@ impl Beginning {
             return Err(LogError { retry_after: RETRY_AFTER });
         }
         let mut course = Course::new(position.clone(), 0);
-        if let Some(confirmed) = &confirmed {
+        if let Some(confirmed) = &link.confirmed {
             // What was read is handed over as what will be delivered.
             let Position { generation, .. } = confirmed.ask().await?;
             if generation != position.generation {
@@ -140,7 +138,6 @@ impl Beginning {
             faith,
             jobs,
             controls,
-            confirmed,
             kept_up_to: Arc::new(AtomicU64::new(u64::MAX)),
             began_at,
         };
@@ -277,9 +274,9 @@ impl Running {
         // trimmed by now, and would look like a loss.
         let told = self.faith.doubt().filter(|told| told.offset > highest.offset);
         let kept_up_to = Arc::clone(&self.kept_up_to);
-        let (link, confirmed) = (self.link.clone(), self.confirmed.clone());
+        let link = self.link.clone();
         self.requests.spawn(async move {
-            match reported(&link, (highest, told), confirmed).await {
+            match reported(&link, highest, told).await {
                 Ok(Reported { generation, verdict, began_at }) => {
                     kept_up_to.store(began_at, Ordering::Relaxed);
                     Input::Verdict { round, generation, verdict }
@@ -313,7 +310,7 @@ impl Running {
                 });
             }
             Effect::Confirm => {
-                if let Some(confirmed) = self.confirmed.clone() {
+                if let Some(confirmed) = link.confirmed {
                     self.requests.spawn(async move {
                         match confirmed.ask().await {
                             Ok(position) => Input::Confirmed { position, is_answer: true },
@@ -351,12 +348,12 @@ impl Running {
 /// Reports what was seen and passed on; where replicas are waited for, they know what it led to.
 async fn reported(
     link: &Link,
-    (highest, told): (Position, Option<Position>),
-    confirmed: Option<Confirmed>,
+    highest: Position,
+    told: Option<Position>,
 ) -> Result<Reported, LogError> {
     let reported = link.report(highest, told).await?;
     // A generation that no replica knows of is lost with the next failover.
-    if let Some(confirmed) = confirmed
+    if let Some(confirmed) = &link.confirmed
         && reported.verdict == Verdict::Clean
         && confirmed.ask().await?.generation != reported.generation
     {

@@ -81,6 +81,22 @@ async fn f41_a_replica_that_left_is_missed() {
     eventually("an append", append).await;
 }
 
+/// Goal: a connection that nobody uses knows of a replica that came, or it would not miss it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f41_an_idle_connection_knows_of_a_new_replica() {
+    let server = Server::start_with(HA).await;
+    let _one = replica(&server).await;
+    follow(&server, 1).await;
+    let clock = Clock::manual(Duration::from_secs(START_S));
+    let limits = RedisLimits { profile: LogProfile::Ha, ..limits(&bounds()) };
+    let log = node(client(&server), "n1", limits, clock).await;
+    let claims = log.publisher(&id("default")).await.unwrap().claims;
+    assert_eq!(claims.needed(), Some(1));
+    let _other = replica(&server).await;
+    let counts = async |count| (claims.needed() == Some(count)).then_some(());
+    eventually("the count of both", async || counts(2).await).await;
+}
+
 /// Goal: nobody is shown what a failover may lose.
 ///
 /// Method: the replica hangs while an event is published, and then goes on.
