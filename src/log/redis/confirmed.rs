@@ -50,7 +50,7 @@ pub(super) struct Teller {
 pub(super) struct Asking {
     context: Arc<Context>,
     realm: RealmId,
-    over: Confirming,
+    all: [Confirming; 2],
     askers: mpsc::Receiver<Answer>,
 }
 
@@ -69,8 +69,7 @@ impl Confirmed {
         let teller =
             Teller { context: Arc::clone(context), channel, connection, newest: newest_out };
         let (context, realm) = (Arc::clone(context), realm.clone());
-        let [_, over] = all.clone();
-        let asking = Asking { context, realm, over, askers: askers_out };
+        let asking = Asking { context, realm, all: all.clone(), askers: askers_out };
         (Self { newest: Arc::new(newest), all, askers }, teller, asking)
     }
 
@@ -141,20 +140,32 @@ impl Asking {
     /// Safe: who waits is told that nothing is known.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut waiting: Vec<Answer> = Vec::new();
+        // Each connection learns how many replicas follow before it is needed: where nobody
+        // can tell that this is right, that takes a while.
+        let [publish, claims] = &self.all;
+        let first = async { tokio::join!(self.question(publish), self.question(claims)) };
+        if stop.run_until_cancelled(first).await.is_none() {
+            return;
+        }
         loop {
             let asked = self.askers.recv_many(&mut waiting, ASKERS);
             if stop.run_until_cancelled(asked).await.is_none_or(|count| count == 0) {
                 return;
             }
-            let over = (&self.over, Until::Confirmed);
-            let asked = self.context.write(&self.realm, &CONFIRM, Vec::new(), over);
-            let Some(reply) = stop.run_until_cancelled(asked).await else { return };
-            let end = reply.ok().and_then(|reply| reply.position(1));
+            let [_, claims] = &self.all;
+            let Some(end) = stop.run_until_cancelled(self.question(claims)).await else { return };
             for answer in waiting.drain(..) {
                 if answer.send(end.clone()).is_err() {
                     tracing::trace!("who asked has gone");
                 }
             }
         }
+    }
+
+    /// Where the log ended when the replicas had all of it.
+    async fn question(&self, over: &Confirming) -> Option<Position> {
+        let over = (over, Until::Confirmed);
+        let reply = self.context.write(&self.realm, &CONFIRM, Vec::new(), over).await;
+        reply.ok().and_then(|reply| reply.position(1))
     }
 }

@@ -94,7 +94,11 @@ impl Confirming {
                 }
                 return Ok(None);
             }
-            Some("OK") => {}
+            Some("OK") => {
+                if let Some(replicas) = &self.replicas {
+                    replicas.met();
+                }
+            }
             // Nothing was written.
             Some(_) | None => return Ok(Some(reply)),
         }

@@ -181,7 +181,10 @@ impl Context {
         let answer = self.call(&realm.key, script, (needed, own)).await;
         let answer = answer.map_err(Refusal::Failed)?;
         match answer.first().and_then(wire::text) {
-            Some("OK") => Ok(answer),
+            Some("OK") => {
+                realm.replicas.met();
+                Ok(answer)
+            }
             Some("FENCED") => Err(Refusal::Fenced),
             Some("REPLICAS") => {
                 let follow = answer.get(2).and_then(wire::number).unwrap_or(0);
