@@ -5,7 +5,7 @@
 //! more is written before that is known not to be so.
 //!
 //! Invariants: a first count, and fewer than before, are believed only by the word of who
-//! appoints primaries; where nobody does, fewer are after a while. A count belongs to one
+//! appoints primaries, or after a while where nobody does. A count belongs to one
 //! connection, or to those of the pool: what is known of a new primary says nothing about an
 //! old one. Only more are counted on, whoever has seen them: a connection that was idle while a
 //! replica came must not miss that it left again.
